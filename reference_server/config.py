@@ -1,0 +1,201 @@
+"""The configuration file: its shape, its defaults, and errors that say what to do.
+
+One YAML file. Every field has a default, so that no file at all serves one pool `default` on the embedded mock.
+The structs are the schema: `contracts/config/schema.json` is generated from them.
+
+Source: ORCH-3030, OC-CONFIG-6001, OC-CONFIG-6002.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import yaml
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+NonNegative = Annotated[int, msgspec.Meta(ge=0)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+EngineName = Literal["llamacpp", "vllm", "tgi", "triton"]
+
+
+class ConfigError(Exception):
+    """The file cannot be used; the text names the file, the field and what would be right."""
+
+
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An object of the file: unknown fields are refused."""
+
+
+class MockEngine(_Strict, tag="mock", tag_field="kind"):
+    """The embedded stand-in: deterministic text, paced, in this process. Says so wherever it is described.
+
+    Attributes:
+        token_ms: pause between tokens, milliseconds.
+        prompt_ms: pause before the first token.
+        preload_ms: how long it is `loading` after start.
+        die_after_tokens, stall_after_tokens: fault injection; the stream is lost or stands still after so many tokens.
+    """
+
+    slots: Positive = 4
+    ctx_max: Positive = 4096
+    token_ms: Annotated[float, msgspec.Meta(ge=0)] = 2.0
+    prompt_ms: Annotated[float, msgspec.Meta(ge=0)] = 2.0
+    preload_ms: NonNegative = 0
+    die_after_tokens: NonNegative | None = None
+    stall_after_tokens: NonNegative | None = None
+
+
+class ExternalEngine(_Strict, tag="external", tag_field="kind"):
+    """An engine that somebody else runs.
+
+    Attributes:
+        url: `http://host:port`, no path.
+        api_key_env: name of the environment variable that holds the engine's key.
+        model_file: local path of the weights, to take their digest from; None where it is not on this host.
+    """
+
+    url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^/]+/?$")]
+    api_key_env: str | None = None
+    model_file: str | None = None
+
+
+class SupervisedEngine(_Strict, tag="supervised", tag_field="kind"):
+    """An engine process that we start, watch and stop.
+
+    Attributes:
+        model_file: path of the weights; None = the model that `llama-orch engines install` put into the cache.
+        binary: path of the server; None = the one that `llama-orch engines install` put into the cache.
+        ctx: tokens per slot.
+        args: further command-line arguments, passed as they are.
+        start_timeout_ms: not ready by then counts as a failed preload.
+    """
+
+    model_file: str | None = None
+    binary: str | None = None
+    slots: Positive = 1
+    ctx: Positive = 2048
+    threads: Positive = 2
+    args: tuple[str, ...] = ()
+    start_timeout_ms: Positive = 120_000
+
+
+class Queue(_Strict):
+    """Bounds of a pool's two lanes, and what happens when one is full (ORCH-3004, ORCH-3005)."""
+
+    capacity_interactive: Positive = 64
+    capacity_batch: Positive = 64
+    full_policy: Literal["reject", "drop-lru", "shed-low-priority"] = "reject"
+
+
+class Watchdog(_Strict):
+    """Limits of a running task, milliseconds (ORCH-3016).
+
+    Attributes:
+        wall_ms: from start to end.
+        idle_ms: without a token.
+        stop_ms: how long an engine may take to confirm a stop before its slot is quarantined.
+    """
+
+    wall_ms: Positive = 600_000
+    idle_ms: Positive = 60_000
+    stop_ms: Positive = 2_000
+
+
+class Pool(_Strict):
+    """One pool: replicas of one engine with one model (ORCH-3007).
+
+    Attributes:
+        engine: the name clients ask for.
+        model_ref: the model clients ask for.
+        replicas: one engine each.
+        sampler_profile_version: what requests may pin (ORCH-3046).
+    """
+
+    id: Name = "default"
+    engine: EngineName = "llamacpp"
+    model_ref: str = "default"
+    replicas: Annotated[tuple[MockEngine | ExternalEngine | SupervisedEngine, ...], msgspec.Meta(min_length=1)] = (
+        MockEngine(),
+    )
+    queue: Queue = Queue()
+    watchdog: Watchdog = Watchdog()
+    sampler_profile_version: str = "v1"
+
+
+class Sessions(_Strict):
+    """Short-lived sessions (ORCH-3021)."""
+
+    ttl_ms: Annotated[int, msgspec.Meta(ge=1, le=600_000)] = 600_000
+    turns_max: Positive = 8
+    sessions_max: Positive = 10_000
+
+
+class Retention(_Strict):
+    """How long, and how much of, what has ended is kept for late readers.
+
+    Attributes:
+        ttl_ms: after its end a task's transcript replays for so long.
+        tasks_max, bytes_max: the oldest ended tasks go first when either is reached.
+    """
+
+    ttl_ms: Positive = 600_000
+    tasks_max: Positive = 10_000
+    bytes_max: Positive = 256 * 1024 * 1024
+
+
+class Http(_Strict):
+    """Limits of the HTTP edge.
+
+    Attributes:
+        keep_alive_ms: a comment line goes out on a stream that has been silent for so long.
+        slow_reader_ms: a reader that takes nothing for so long is dropped.
+        drain_ms: how long running tasks may finish after SIGTERM.
+        metrics_open, liveness_open: reachable without the token.
+    """
+
+    body_bytes_max: Positive = 2 * 1024 * 1024
+    keep_alive_ms: Positive = 15_000
+    slow_reader_ms: Positive = 30_000
+    readers_per_task_max: Positive = 64
+    drain_ms: NonNegative = 5_000
+    metrics_open: bool = False
+    liveness_open: bool = True
+
+
+class Config(_Strict):
+    """The whole file."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    pools: Annotated[tuple[Pool, ...], msgspec.Meta(min_length=1)] = (Pool(),)
+    sessions: Sessions = Sessions()
+    retention: Retention = Retention()
+    http: Http = Http()
+
+
+def load(path: Path) -> Config:
+    """Read and validate a configuration file.
+
+    Raises:
+        ConfigError: unreadable, not YAML, or not the schema; the message says where and what.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    try:
+        data: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from error
+    try:
+        config = msgspec.convert({} if data is None else data, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    ids = [pool.id for pool in config.pools]
+    if len(set(ids)) != len(ids):
+        raise ConfigError(f"{path}: two pools share an id; ids are {', '.join(ids)}")
+    served = [(pool.engine, pool.model_ref) for pool in config.pools]
+    if len(set(served)) != len(served):
+        raise ConfigError(f"{path}: two pools serve the same engine and model_ref; make them replicas of one pool")
+    return config

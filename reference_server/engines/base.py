@@ -1,0 +1,157 @@
+"""The one interface behind which every engine lives, and the errors that cross it.
+
+Rules for an adapter:
+1. It translates; it decides nothing. Retries, breakers, slots and terminal codes belong to the runtime and the domain.
+2. `complete` yields once per read of the engine's socket, with everything that read held.
+3. Closing the generator (or cancelling the task that iterates it) closes the engine's connection: that is the cancel.
+4. A stream that ends without the engine's own final frame raises `EngineLostError`: an early end is never success.
+5. No redirects, no hidden connection limit, explicit connect and read timeouts.
+
+Errors, by who is at fault:
+
+    EngineError
+    ├── EngineBusyError      back-pressure: queue full, still loading; try again later
+    ├── EngineRefusedError   the engine refused the request (4xx): the caller's or our bug, never a breaker's reason
+    ├── EngineLostError      process died, connection lost or cut short
+    └── EngineFaultError     the engine answered, and the answer is an error or nonsense
+
+Source: ORCH-3054 … 3058, OC-ADAPT-5001, 5010, 5011.
+"""
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+
+class EngineError(Exception):
+    """Base of everything an adapter raises. The text is safe to show: it holds no prompt, output or key."""
+
+
+class EngineBusyError(EngineError):
+    """The engine cannot take the request now."""
+
+
+class EngineRefusedError(EngineError):
+    """The engine refused the request as such.
+
+    Attributes:
+        status: the engine's HTTP status, 400 … 499.
+    """
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class EngineLostError(EngineError):
+    """The engine's process or connection is gone, or its stream ended without a final frame."""
+
+
+class EngineFaultError(EngineError):
+    """The engine answered with an error of its own, or with something that is not its protocol."""
+
+
+Readiness = Literal["ready", "loading", "down"]
+
+
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """What an engine says of itself once it is ready.
+
+    Attributes:
+        engine_version: never empty; a mock's begins with `mock-`.
+        model_digest: `sha256:…` of the weights, or None where neither the engine nor a local file tells.
+        ctx_max: tokens one slot can hold, prompt and answer together.
+        slots_total: sequences decoded at the same time, ≥ 1.
+        workloads: of `completion`, `embedding`, `rerank`.
+        features: shown under `features` in `GET /v1/capabilities`; `stand_in: True` on anything that is not the real engine.
+    """
+
+    engine_version: str
+    model_digest: str | None
+    ctx_max: int
+    slots_total: int
+    workloads: tuple[str, ...] = ("completion",)
+    features: Mapping[str, bool | str | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One request to decode.
+
+    Attributes:
+        seed: 0 … 2**64-1, as admitted; the adapter maps it into its engine's range.
+        strict: True = same inputs give the same tokens: no prompt cache, no sampling shortcut that depends on neighbours.
+        reuse_cache: the caller hints that a warm prefix exists; ignored when `strict`.
+    """
+
+    task_id: str
+    prompt: str
+    max_tokens: int
+    seed: int
+    strict: bool = True
+    reuse_cache: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The text pieces of one read, one piece per token of the engine, in order; a piece may be empty."""
+
+    pieces: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The engine's own end of a stream; always the last event.
+
+    Attributes:
+        finish_reason: `stop` (the model ended, or a stop word) or `length`.
+        tokens_in, tokens_out: as the engine counted them.
+        kv_warm: some of the prompt came from a prefix cache.
+    """
+
+    finish_reason: Literal["stop", "length"]
+    tokens_in: int
+    tokens_out: int
+    kv_warm: bool = False
+
+
+EngineEvent = Tokens | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an engine's own metrics say now.
+
+    Attributes:
+        kv_cache_ratio: 0 … 1, or None where this version does not export it.
+        slots_active: sequences in work, or None where unknown.
+    """
+
+    kv_cache_ratio: float | None = None
+    slots_active: int | None = None
+
+
+class Engine(Protocol):
+    """One replica's engine process, as the runtime sees it. Every method may raise `EngineError`."""
+
+    async def readiness(self) -> Readiness:
+        """Ask the health endpoint; a refused connection is `down`, not an error."""
+
+    async def properties(self) -> Properties:
+        """Read version, model, context and slots. Called once per (re)start, after `ready`."""
+
+    async def count_tokens(self, text: str) -> int:
+        """How many tokens `text` is for this model, special tokens included."""
+
+    def complete(self, request: Completion) -> AsyncGenerator[EngineEvent, None]:
+        """Decode as a stream: any number of `Tokens`, then exactly one `Finished`."""
+
+    async def confirm_stopped(self, task_id: str) -> None:
+        """Return once the engine no longer works for `task_id`, whose generator was closed. The caller sets the deadline."""
+
+    async def usage(self) -> Usage:
+        """Scrape the engine's metrics."""
+
+    async def close(self) -> None:
+        """Release connections; the engine itself goes on."""
