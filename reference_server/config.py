@@ -81,10 +81,15 @@ class SupervisedEngine(_Strict, tag="supervised", tag_field="kind"):
 
 
 class Queue(_Strict):
-    """Bounds of a pool's two lanes, and what happens when one is full (ORCH-3004, ORCH-3005)."""
+    """Bounds of a pool's two lanes, and what happens when one is full (ORCH-3004, ORCH-3005).
+
+    Attributes:
+        capacity_total: both lanes together; None = their sum.
+    """
 
     capacity_interactive: Positive = 64
     capacity_batch: Positive = 64
+    capacity_total: Positive | None = None
     full_policy: Literal["reject", "drop-lru", "shed-low-priority"] = "reject"
 
 

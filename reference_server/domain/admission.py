@@ -1,0 +1,97 @@
+"""Whether a task may be admitted: pure rules over one task and one pool, asked in the order in which they are cheap.
+
+Source: ORCH-3014, ORCH-3015, ORCH-3018, ORCH-3046, OC-CORE-1020, OC-CORE-1021, OC-CTRL-2010.
+"""
+
+from typing import NoReturn
+
+from reference_server.domain.errors import Failure, RefusedError
+from reference_server.domain.pool import Pool
+from reference_server.domain.task import TaskRequest
+
+# Special tokens that an engine adds around a prompt; four cover BOS, EOS and a pair of role markers.
+SPECIAL_TOKENS = 4
+
+
+def tokens_in_at_most(request: TaskRequest) -> int:
+    """An upper bound of the prompt's tokens that needs no tokenizer: a token is at least one byte of UTF-8."""
+    return sum(len(text.encode()) for text in request.inputs) + SPECIAL_TOKENS
+
+
+def require_servable(request: TaskRequest, pool: Pool) -> None:
+    """Check that the pool can serve this task at all, now.
+
+    Raises:
+        RefusedError: POOL_UNREADY, POOL_UNAVAILABLE or INVALID_PARAMS.
+    """
+    if pool.draining:
+        _refuse(pool, "POOL_UNREADY", "pool is draining", retry_after_ms=1_000)
+    if not pool.ready_replicas:
+        if pool.is_live:
+            _refuse(pool, "POOL_UNREADY", "pool is loading its model", retry_after_ms=1_000)
+        _refuse(pool, "POOL_UNAVAILABLE", "no replica of the pool is up", retry_after_ms=5_000)
+    offered = {w for replica in pool.ready_replicas if replica.facts for w in replica.facts.workloads}
+    if request.workload not in offered:
+        _refuse(
+            pool,
+            "INVALID_PARAMS",
+            f"workload {request.workload} is not served here; served: {', '.join(sorted(offered))}",
+        )
+    pinned = request.sampler_profile_version
+    if pinned is not None and pinned != pool.sampler_profile_version:
+        _refuse(pool, "INVALID_PARAMS", f"sampler_profile_version is {pool.sampler_profile_version} here")
+    if request.ctx > pool.ctx_max:
+        _refuse(pool, "INVALID_PARAMS", f"ctx {request.ctx} is above the model's limit {pool.ctx_max}")
+
+
+def require_token_budget(request: TaskRequest, pool: Pool, *, tokens_in: int) -> None:
+    """Check that prompt and answer fit the context that was asked for (OC-CORE-1021).
+
+    Args:
+        tokens_in: of the prompt, exact or an upper bound.
+
+    Raises:
+        RefusedError: INVALID_PARAMS.
+    """
+    needed = tokens_in + request.max_tokens
+    if needed > request.ctx:
+        _refuse(
+            pool,
+            "INVALID_PARAMS",
+            f"token budget infeasible: prompt {tokens_in} + max_tokens {request.max_tokens} = {needed} "
+            f"is above ctx {request.ctx}",
+        )
+
+
+def require_deadline(request: TaskRequest, pool: Pool, *, predicted_start_ms: int) -> None:
+    """Check that the answer can be there in time, by what the pool has measured.
+
+    Raises:
+        RefusedError: DEADLINE_UNMET.
+    """
+    decode_ms = pool.times.service_ms(request.tokens_expected * pool.times.fill)
+    needed = int(predicted_start_ms + decode_ms)
+    if needed > request.deadline_ms:
+        raise RefusedError(
+            Failure(
+                code="DEADLINE_UNMET",
+                message=f"deadline_ms {request.deadline_ms} is shorter than the predicted {needed} ms "
+                f"(start in {predicted_start_ms} ms, then {int(decode_ms)} ms of decoding)",
+                engine=pool.engine,
+                pool_id=pool.id,
+                retriable=False,
+            )
+        )
+
+
+def _refuse(pool: Pool, code: str, message: str, *, retry_after_ms: int | None = None) -> NoReturn:
+    raise RefusedError(
+        Failure(
+            code=code,
+            message=message,
+            engine=pool.engine,
+            pool_id=pool.id,
+            retriable=retry_after_ms is not None,
+            retry_after_ms=retry_after_ms,
+        )
+    )

@@ -1,0 +1,81 @@
+"""What the domain asks for, and what it has to tell: the only ways out of it.
+
+Orders (imperative) are for the runtime; notices (past tense) are for whoever observes: metrics, logs, readers.
+They are handed out in the order in which they happened.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from reference_server.domain.errors import Failure
+from reference_server.domain.task import Task
+
+CancelReason = Literal["client", "disconnect", "shutdown"]
+
+
+@dataclass(frozen=True, slots=True)
+class StartDecode:
+    """Run this task on its replica; its slot is leased already."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class StopDecode:
+    """Stop the runner of this task; it still has to release the slot."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEnqueued:
+    """A task was admitted. It may have been dispatched in the same step."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRejected:
+    """A request was refused."""
+
+    engine: str
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class BackpressureApplied:
+    """A full queue refused a task, or dropped one."""
+
+    engine: str
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStarted:
+    """A task was dispatched."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFinished:
+    """A task reached a terminal state; its transcript is closed.
+
+    Attributes:
+        reason: of a cancel; None otherwise.
+    """
+
+    task: Task
+    reason: CancelReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotQuarantined:
+    """An engine did not confirm a stop in time."""
+
+    pool_id: str
+    replica_id: str
+
+
+Notice = TaskEnqueued | TaskRejected | BackpressureApplied | TaskStarted | TaskFinished | SlotQuarantined
+Effect = StartDecode | StopDecode | Notice

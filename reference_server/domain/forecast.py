@@ -1,0 +1,52 @@
+"""When a task will start, and when a refused one should come back: the pool's measurements applied to its state now.
+
+Source: ORCH-2007, ORCH-3029, OC-CTRL-2023.
+"""
+
+from collections.abc import Mapping
+
+from reference_server.domain.pool import Pool
+from reference_server.domain.task import Task, TaskRequest
+
+
+def start_ms(request: TaskRequest, pool: Pool, tasks: Mapping[str, Task]) -> int:
+    """How long a newcomer would wait; 0 when a slot is free for it."""
+    if pool.slots_free > 0 and len(pool.queue) == 0:
+        return 0
+    return pool.times.wait_ms(
+        tasks_ahead=pool.queue.ahead(request.priority),
+        tokens_ahead=pool.queue.tokens_ahead(request.priority),
+        tokens_running=_tokens_running(pool, tasks),
+        slots=pool.slots_total,
+    )
+
+
+def start_ms_of(task: Task, pool: Pool, tasks: Mapping[str, Task]) -> int:
+    """How long a waiting task is still expected to wait; 0 once it has started."""
+    position = pool.queue.position(task.id)
+    if position is None:
+        return 0
+    # The tokens before it are taken to be its share of all that wait: exact sums would cost every dispatch O(n).
+    share = position / len(pool.queue)
+    return pool.times.wait_ms(
+        tasks_ahead=position,
+        tokens_ahead=pool.queue.tokens_ahead("batch") * share,
+        tokens_running=_tokens_running(pool, tasks),
+        slots=pool.slots_total,
+    )
+
+
+def retry_after_ms(request: TaskRequest, pool: Pool, tasks: Mapping[str, Task]) -> int:
+    """When a place in the lane of a refused request should be free."""
+    is_batch = request.priority == "batch"
+    return pool.times.retry_after_ms(
+        tasks_ahead=pool.queue.depth("interactive") if is_batch else 0,
+        tokens_ahead=pool.queue.tokens_ahead("interactive") if is_batch else 0,
+        tokens_running=_tokens_running(pool, tasks),
+        slots=pool.slots_total,
+    )
+
+
+def _tokens_running(pool: Pool, tasks: Mapping[str, Task]) -> list[float]:
+    running = [tasks[task_id] for replica in pool.ready_replicas for task_id in replica.leases if task_id in tasks]
+    return [max(1.0, t.request.tokens_expected * pool.times.fill - t.transcript.tokens_total) for t in running]
