@@ -23,11 +23,7 @@ class ConfigError(Exception):
     """The file cannot be used; the text names the file, the field and what would be right."""
 
 
-class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """An object of the file: unknown fields are refused."""
-
-
-class MockEngine(_Strict, tag="mock", tag_field="kind"):
+class MockEngine(msgspec.Struct, tag="mock", tag_field="kind", frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The embedded stand-in: deterministic text, paced, in this process. Says so wherever it is described.
 
     Attributes:
@@ -46,7 +42,9 @@ class MockEngine(_Strict, tag="mock", tag_field="kind"):
     stall_after_tokens: NonNegative | None = None
 
 
-class ExternalEngine(_Strict, tag="external", tag_field="kind"):
+class ExternalEngine(
+    msgspec.Struct, tag="external", tag_field="kind", frozen=True, forbid_unknown_fields=True, kw_only=True
+):
     """An engine that somebody else runs.
 
     Attributes:
@@ -60,7 +58,9 @@ class ExternalEngine(_Strict, tag="external", tag_field="kind"):
     model_file: str | None = None
 
 
-class SupervisedEngine(_Strict, tag="supervised", tag_field="kind"):
+class SupervisedEngine(
+    msgspec.Struct, tag="supervised", tag_field="kind", frozen=True, forbid_unknown_fields=True, kw_only=True
+):
     """An engine process that we start, watch and stop.
 
     Attributes:
@@ -80,7 +80,7 @@ class SupervisedEngine(_Strict, tag="supervised", tag_field="kind"):
     start_timeout_ms: Positive = 120_000
 
 
-class Queue(_Strict):
+class Queue(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Bounds of a pool's two lanes, and what happens when one is full (ORCH-3004, ORCH-3005).
 
     Attributes:
@@ -93,7 +93,7 @@ class Queue(_Strict):
     full_policy: Literal["reject", "drop-lru", "shed-low-priority"] = "reject"
 
 
-class Watchdog(_Strict):
+class Watchdog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Limits of a running task, milliseconds (ORCH-3016).
 
     Attributes:
@@ -107,7 +107,7 @@ class Watchdog(_Strict):
     stop_ms: Positive = 2_000
 
 
-class Pool(_Strict):
+class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One pool: replicas of one engine with one model (ORCH-3007).
 
     Attributes:
@@ -128,7 +128,7 @@ class Pool(_Strict):
     sampler_profile_version: str = "v1"
 
 
-class Sessions(_Strict):
+class Sessions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Short-lived sessions (ORCH-3021)."""
 
     ttl_ms: Annotated[int, msgspec.Meta(ge=1, le=600_000)] = 600_000
@@ -136,7 +136,7 @@ class Sessions(_Strict):
     sessions_max: Positive = 10_000
 
 
-class Retention(_Strict):
+class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How long, and how much of, what has ended is kept for late readers.
 
     Attributes:
@@ -149,7 +149,7 @@ class Retention(_Strict):
     bytes_max: Positive = 256 * 1024 * 1024
 
 
-class Http(_Strict):
+class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Limits of the HTTP edge.
 
     Attributes:
@@ -168,7 +168,7 @@ class Http(_Strict):
     liveness_open: bool = True
 
 
-class Config(_Strict):
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole file."""
 
     host: str = "127.0.0.1"

@@ -1,0 +1,42 @@
+"""How a replica's engine comes up and goes down: one small class for each kind in the configuration.
+
+Source: ORCH-3001, ORCH-3200, OC-CONFIG-6020.
+"""
+
+import asyncio
+from typing import Protocol
+
+from reference_server.engines.base import Engine
+
+
+class Launcher(Protocol):
+    """Brings one replica's engine up, tells when it is gone, and takes it down."""
+
+    async def start(self) -> Engine:
+        """Start or reach the engine; it may still be loading. Raises `EngineError`."""
+
+    async def lost(self) -> str:
+        """Return the reason once the engine's process has ended; never returns for an engine that is not ours."""
+
+    async def stop(self) -> None:
+        """Take the engine down, or let go of it. Idempotent."""
+
+
+class Attached:
+    """An engine that is there already: embedded in this process, or run by somebody else."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def start(self) -> Engine:
+        """Give the engine; its readiness is asked for later."""
+        return self._engine
+
+    async def lost(self) -> str:
+        """Its end shows only in its answers."""
+        await asyncio.get_running_loop().create_future()
+        return ""
+
+    async def stop(self) -> None:
+        """Let go of the connections."""
+        await self._engine.close()

@@ -1,0 +1,252 @@
+"""The asyncio shell around the domain: it asks `Core`, carries out its effects, and owns every task of the event loop.
+
+Rules:
+1. Every change goes through `Core`, and every change is followed by `_settle_effects` before the next await.
+2. All loop tasks live in one task group: when the server stops, nothing is left running.
+3. HTTP handlers call `submit`, `cancel` and `open_reader`; they own nothing here.
+
+Source: ORCH-2001 … 2003, ORCH-3010, ORCH-3016, ORCH-3017.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Protocol
+
+from reference_server.domain import admission
+from reference_server.domain.core import Core
+from reference_server.domain.effects import CancelReason, Notice, StartDecode, StopDecode, TaskFinished, TaskStarted
+from reference_server.domain.errors import Failure, RefusedError
+from reference_server.domain.pool import Pool
+from reference_server.domain.task import Task, TaskRequest
+from reference_server.engines.base import EngineError
+from reference_server.runtime.clock import now_ms
+from reference_server.runtime.readers import Reader, Readers
+from reference_server.runtime.replica_keeper import ReplicaKeeper
+from reference_server.runtime.task_runner import TaskRunner
+
+TICK_S = 0.05  # how late a deadline or a watchdog may be noticed
+TOKENIZE_LIMIT_S = 2.0  # a busy engine that does not count by then is not asked further: the upper bound decides
+
+
+class Observer(Protocol):
+    """Somebody who is told what happened: metrics and logs."""
+
+    def observe(self, notice: Notice, at_ms: int) -> None:
+        """Take in one notice. Must not block, and must not raise."""
+
+
+class Limits(Protocol):
+    """The time limits of one pool's running tasks, milliseconds."""
+
+    @property
+    def wall_ms(self) -> int: ...
+    @property
+    def idle_ms(self) -> int: ...
+    @property
+    def stop_ms(self) -> int: ...
+
+
+class Orchestrator:
+    """Pools, tasks and readers of one server, alive between `start` and `stop`."""
+
+    def __init__(
+        self,
+        core: Core,
+        *,
+        keepers: Mapping[tuple[str, str], ReplicaKeeper],
+        limits: Mapping[str, Limits],
+        readers: Readers,
+        observers: tuple[Observer, ...] = (),
+    ) -> None:
+        self.core = core
+        self.readers = readers
+        self.stopping = False
+        self._keepers = keepers
+        self._limits = limits
+        self._observers = observers
+        self._runners: dict[str, TaskRunner] = {}
+        self._loop_tasks: set[asyncio.Task[None]] = set()
+        self._all_idle = asyncio.Event()
+        self._all_idle.set()
+        self._group: asyncio.TaskGroup | None = None
+
+    # ── what handlers ask for ──
+
+    async def submit(self, request: TaskRequest) -> Task:
+        """Admit a task.
+
+        Raises:
+            RefusedError: it was not admitted.
+        """
+        try:
+            if (known := self.core.find_repeat(request)) is not None:
+                return known
+            tokens_in = await self._tokens_in(request)
+            return self.core.submit(request, tokens_in=tokens_in, now_ms=now_ms())
+        finally:
+            self.settle_effects()
+
+    async def cancel(self, task_id: str, reason: CancelReason = "client") -> bool:
+        """Cancel a task, and return when none of its tokens is on the way any more. False when it is unknown."""
+        if self.core.task(task_id) is None:
+            return False
+        self.core.cancel(task_id, reason, now_ms())
+        self.settle_effects()
+        await self.readers.settle(task_id)
+        return True
+
+    @contextmanager
+    def open_reader(self, task: Task, *, start: int) -> Iterator[Reader]:
+        """Read a task's frames from index `start` on."""
+        with self.readers.open(task, start=start, on_last_left=self._last_reader_left) as reader:
+            yield reader
+
+    @property
+    def engine_connections(self) -> int:
+        """Streams open to engines, each with a task of its own."""
+        return len(self._runners)
+
+    def running_on(self, pool: Pool) -> int:
+        """Slots in use, quarantined ones included."""
+        return sum(len(r.leases) + len(r.quarantined) for r in pool.replicas.values())
+
+    # ── life ──
+
+    async def run(self, stop: asyncio.Event, *, drain_ms: int) -> None:
+        """Work until `stop` is set, then let running tasks finish within `drain_ms` and end the rest."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            self._loop_tasks.update(group.create_task(keeper.run()) for keeper in self._keepers.values())
+            self._loop_tasks.add(group.create_task(self._tick()))
+            await stop.wait()
+            self._drain_all()
+            try:
+                async with asyncio.timeout(drain_ms / 1000):
+                    await self._all_idle.wait()
+            except TimeoutError:
+                self._end_all("the server stopped before the task was done")
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(max(limits.stop_ms for limits in self._limits.values()) / 1000):
+                        await self._all_idle.wait()
+            for task in self._loop_tasks:
+                task.cancel()
+
+    def _drain_all(self) -> None:
+        self.stopping = True
+        for pool in self.core.pools.values():
+            self.core.drain(pool.id)
+            for task_id in pool.queue.ids():
+                failure = Failure(
+                    code="POOL_UNREADY",
+                    message="the server is stopping",
+                    engine=pool.engine,
+                    pool_id=pool.id,
+                    retriable=True,
+                )
+                self.core.fail(task_id, failure, now_ms())
+        self.settle_effects()
+
+    def _end_all(self, message: str) -> None:
+        for task_id, runner in list(self._runners.items()):
+            pool = self.core.pools[runner.task.pool_id]
+            failure = Failure(code="POOL_UNREADY", message=message, engine=pool.engine, pool_id=pool.id, retriable=True)
+            self.core.fail(task_id, failure, now_ms())
+        self.settle_effects()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            now = now_ms()
+            self.core.tick(now)
+            for runner in list(self._runners.values()):
+                self._watchdog(runner, now)
+            self.settle_effects()
+
+    def _watchdog(self, runner: TaskRunner, now: int) -> None:
+        task, limits = runner.task, self._limits[runner.task.pool_id]
+        if task.is_terminal or task.started_ms is None:
+            return
+        if now - task.started_ms > limits.wall_ms:
+            message = f"the task ran longer than {limits.wall_ms} ms"
+        elif now - runner.last_event_ms > limits.idle_ms:
+            message = f"the engine sent nothing for {limits.idle_ms} ms"
+        else:
+            return
+        pool = self.core.pools[task.pool_id]
+        failure = Failure(code="DECODE_TIMEOUT", message=message, engine=pool.engine, pool_id=pool.id, retriable=True)
+        self.core.fail(task.id, failure, now)
+
+    # ── effects ──
+
+    def settle_effects(self) -> None:
+        """Carry out everything the domain has asked for, and tell the observers."""
+        while effects := self.core.take_effects():
+            at_ms = now_ms()
+            for effect in effects:
+                match effect:
+                    case StartDecode(task):
+                        self._start(task)
+                    case StopDecode(task_id):
+                        if (runner := self._runners.get(task_id)) is not None:
+                            runner.stop()
+                    case _:
+                        if isinstance(effect, TaskStarted | TaskFinished):
+                            self.readers.wake(effect.task.id)
+                        for observer in self._observers:
+                            observer.observe(effect, at_ms)
+
+    def _start(self, task: Task) -> None:
+        assert self._group is not None  # noqa: S101 - replicas are preloaded inside `run` only
+        keeper = self._keepers[task.pool_id, task.replica_id or ""]
+        assert keeper.engine is not None  # noqa: S101 - only Ready replicas are given work
+        runner = TaskRunner(
+            task,
+            keeper.engine,
+            self.core,
+            stop_ms=self._limits[task.pool_id].stop_ms,
+            changed=self._task_changed,
+            suspect=keeper.suspect,
+        )
+        self._runners[task.id] = runner
+        self._all_idle.clear()
+        self._loop_tasks.add(running := self._group.create_task(self._run(runner)))
+        running.add_done_callback(self._loop_tasks.discard)
+
+    async def _run(self, runner: TaskRunner) -> None:
+        try:
+            await runner.run()
+        finally:
+            del self._runners[runner.task.id]
+            if not self._runners:
+                self._all_idle.set()
+            self.settle_effects()
+
+    def _task_changed(self, task: Task) -> None:
+        self.settle_effects()
+        self.readers.wake(task.id)
+
+    def _last_reader_left(self, task: Task) -> None:
+        if task.request.cancel_on_disconnect and self.core.cancel(task.id, "disconnect", now_ms()):
+            self.settle_effects()
+
+    # ── parts ──
+
+    async def _tokens_in(self, request: TaskRequest) -> int:
+        """Count the prompt's tokens: by an upper bound where that is enough, else by the pool's own engine."""
+        bound = admission.tokens_in_at_most(request)
+        if bound + request.max_tokens <= request.ctx or request.max_tokens >= request.ctx:
+            return bound
+        try:
+            pool = self.core.pool_for(request.engine, request.model_ref)
+        except RefusedError as refusal:
+            self.core.note_rejection(request.engine, refusal.failure)
+            raise
+        engine = next((k.engine for (pool_id, _), k in self._keepers.items() if pool_id == pool.id and k.engine), None)
+        if engine is None:
+            return bound
+        try:
+            async with asyncio.timeout(TOKENIZE_LIMIT_S):
+                return sum([await engine.count_tokens(text) for text in request.inputs])
+        except (EngineError, TimeoutError):
+            return bound
