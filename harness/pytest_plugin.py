@@ -41,7 +41,7 @@ def pytest_bdd_apply_tag(tag: str, function: Callable[..., Any]) -> bool | None:
     return True
 
 
-def pytest_bdd_before_step_call(step: Any, step_func: Callable[..., Any]) -> None:  # noqa: ANN401 - pytest-bdd's own type
+def pytest_bdd_before_step_call(step: Any, step_func: Callable[..., Any]) -> None:
     """Refuse async steps: pytest-bdd would drop the coroutine and pass."""
     if inspect.iscoroutinefunction(step_func):
         raise pytest.UsageError(f"async step: {step.name}")
