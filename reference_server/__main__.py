@@ -1,0 +1,56 @@
+"""`python -m reference_server serve | engines`: the server's own command line; `llama-orch` passes these verbs on to it."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from reference_server import config as configuration
+from reference_server.provision.cli import app as engines
+
+EXIT_USAGE = 2
+
+app = typer.Typer(
+    help="The OrchQueue v1 reference server.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(engines, name="engines")
+
+
+@app.command()
+def serve(
+    config: Annotated[Path | None, typer.Option(help="YAML file; without one, a pool on the embedded mock.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; loopback unless a token is set.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = None,
+    state_dir: Annotated[Path | None, typer.Option(help="Folder for what outlives the process.")] = None,
+) -> None:
+    """Serve OrchQueue v1 until SIGTERM or Ctrl-C.
+
+    Prints one JSON line {"event": "ready", "url": …} on standard output when it is ready; logs go to standard error.
+    The API token comes from LLORCH_API_TOKEN.
+
+    Examples:
+
+      llama-orch serve
+
+      LLORCH_API_TOKEN=… llama-orch serve --config pools.yaml --host 0.0.0.0 --port 8080
+    """
+    from reference_server.app import serve as run
+
+    try:
+        loaded = configuration.load(config) if config else configuration.Config()
+    except configuration.ConfigError as error:
+        typer.echo(f"llama-orch serve: {error}", err=True)
+        raise typer.Exit(EXIT_USAGE) from None
+    changed = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    raise typer.Exit(run(msgspec.structs.replace(loaded, **changed), state_dir=state_dir))
+
+
+if __name__ == "__main__":
+    app(prog_name="llama-orch")
+    sys.exit(0)

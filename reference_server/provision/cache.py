@@ -1,0 +1,74 @@
+"""Where engines and models are kept, and how two installs stay out of each other's way.
+
+    <cache>/downloads/<file>                      verified archives (`.part` while they come)
+    <cache>/engines/<engine>/<key>/manifest.json  written last: a folder without one is no install
+    <cache>/models/<id>/manifest.json             likewise
+
+Source: ORCH-3042, ORCH-3203.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+CACHE_ENV = "LLAMA_ORCH_CACHE_DIR"
+
+
+def root() -> Path:
+    """The cache folder: `LLAMA_ORCH_CACHE_DIR`, else `llama-orch` in the user's cache folder (XDG)."""
+    if named := os.environ.get(CACHE_ENV):
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "llama-orch"
+
+
+@contextmanager
+def locked(name: str, *, waiting: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock `name` for the length of the block; a second process waits for the first, and says so."""
+    folder = root() / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{name}.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting(f"another install of {name} is under way; waiting for it")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def manifest_of(folder: Path) -> dict[str, str] | None:
+    """The manifest of a complete install, or None."""
+    try:
+        manifest: dict[str, str] = json.loads((folder / "manifest.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return manifest
+
+
+def installed(kind: str) -> list[dict[str, str]]:
+    """The manifests of all complete installs of a kind: `engines` or `models`."""
+    found = sorted((root() / kind).glob("**/manifest.json"))
+    return [manifest for path in found if (manifest := manifest_of(path.parent)) is not None]
+
+
+@contextmanager
+def staged(folder: Path, manifest: Callable[[Path], dict[str, str]]) -> Iterator[Path]:
+    """A fresh folder to build in, which becomes `folder` when the block ends well, and disappears when it does not.
+
+    Args:
+        manifest: gives the manifest for the final folder; called once everything is in place.
+    """
+    staging = folder.with_name(folder.name + ".staging")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        yield staging
+        (staging / "manifest.json").write_text(json.dumps(manifest(folder), indent=2, sort_keys=True) + "\n")
+        shutil.rmtree(folder, ignore_errors=True)
+        staging.rename(folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)

