@@ -1,0 +1,163 @@
+"""The server under test: a URL that was given, or a command that is started on a free port.
+
+Readiness is one JSON line on standard output, `{"event": "ready", "url": …}`, and then an answer to
+`GET /v1/capabilities`. A server of ours is always given a token, so that authentication is on the path of everything.
+"""
+
+import json
+import secrets
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from harness.history import parsed
+from harness.outcome import NotApplicableError
+from harness.process import DidNotStartError, Process
+
+READY_MS = 60_000  # a preload of a small model on a busy machine
+ANSWER_S = 5.0
+STOP_MS = 15_000  # the reference server drains for 5 s by default
+
+TOKEN_ENV = "LLORCH_API_TOKEN"  # noqa: S105 - the variable's name
+
+REFERENCE_SERVER = (sys.executable, "-m", "reference_server", "serve", "--port", "0")
+
+Settings = Mapping[str, Any]
+
+
+class CannotRunError(Exception):
+    """There is no server to judge; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server to speak to.
+
+    Attributes:
+        token: None = it wants none.
+        process: None when it is not ours.
+        settings: what it was started with, beyond its defaults.
+    """
+
+    url: str
+    token: str | None
+    process: Process | None = None
+    settings: Settings | None = None
+
+    def capabilities(self) -> Any:
+        """`GET /v1/capabilities`, as JSON.
+
+        Raises:
+            CannotRunError: no answer, or not 200.
+        """
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        try:
+            answer = httpx.get(
+                f"{self.url}/v1/capabilities",
+                headers=headers,
+                timeout=ANSWER_S,
+                trust_env=False,
+                follow_redirects=False,
+            )
+        except httpx.HTTPError as error:
+            raise CannotRunError(f"{self.url} does not answer: {error}. Is the server running?") from None
+        if answer.status_code in (401, 403):
+            raise CannotRunError(
+                f"{self.url} refuses the token ({answer.status_code}): name the variable that holds it with --token-env"
+            )
+        found = parsed(answer.content)
+        if answer.status_code != 200 or not isinstance(found, dict):
+            raise CannotRunError(
+                f"{self.url}/v1/capabilities answered {answer.status_code}: is it an OrchQueue server?"
+            )
+        return found
+
+
+class Servers:
+    """Starts servers, one for each different configuration, and stops them all at the end.
+
+    Args:
+        command: `{config}` in it is replaced by the path of a configuration file; without it, settings cannot be given.
+        replica: the replica that pools get: the real engine's address, or None for the server's own default.
+        folder: for configuration files and logs.
+    """
+
+    def __init__(self, command: Sequence[str], *, folder: Path, replica: Settings | None = None) -> None:
+        self.replica = replica
+        self._command = tuple(command)
+        self._folder = folder
+        self._started: dict[str, Target] = {}
+        self._count = 0
+
+    def get(self, settings: Settings) -> Target:
+        """A server with these settings, started at most once."""
+        key = json.dumps(settings, sort_keys=True)
+        target = self._started.get(key)
+        if target is None or target.process is None or target.process.exit_code is not None:
+            target = self._started[key] = self.start(settings)
+        return target
+
+    def start(self, settings: Settings, *, token: str | None = None, env: Mapping[str, str] | None = None) -> Target:
+        """A new server with these settings, shared with nobody; still stopped at the end.
+
+        Args:
+            settings: the configuration file's content.
+
+        Raises:
+            CannotRunError: it did not come up.
+            NotApplicableError: the command takes no configuration.
+        """
+        self._count += 1
+        folder = self._folder / f"server-{self._count}"
+        folder.mkdir(parents=True)
+        token = token or secrets.token_urlsafe(24)
+        process = Process(self._with_config(settings, folder), folder=folder, env={TOKEN_ENV: token, **(env or {})})
+        try:
+            process.wait_ready(lambda: _ready_line(process) is not None, deadline_ms=READY_MS)
+        except DidNotStartError as error:
+            raise CannotRunError(f"the server did not start\n{error}") from None
+        ready = _ready_line(process) or {}
+        target = Target(url=str(ready["url"]).rstrip("/"), token=token, process=process, settings=settings)
+        self._started[f"#{self._count}"] = target
+        target.capabilities()
+        return target
+
+    def stop(self) -> None:
+        """Stop everything that still runs."""
+        processes = [target.process for target in self._started.values() if target.process is not None]
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(deadline_ms=STOP_MS)
+
+    def _with_config(self, settings: Settings, folder: Path) -> list[str]:
+        if self._command == REFERENCE_SERVER:
+            state = ["--state-dir", str(folder / "state")]
+            return [*self._command, *state, *(["--config", self._written(settings, folder)] if settings else [])]
+        if not any("{config}" in part for part in self._command):
+            if settings:
+                raise NotApplicableError("the server's command takes no configuration: it has no {config} in it")
+            return list(self._command)
+        return [part.replace("{config}", self._written(settings, folder)) for part in self._command]
+
+    @staticmethod
+    def _written(settings: Settings, folder: Path) -> str:
+        path = folder / "config.yaml"
+        path.write_text(json.dumps(settings, indent=2), encoding="utf-8")  # JSON is YAML
+        return str(path)
+
+
+def split(command: str) -> list[str]:
+    """A command line as a list."""
+    return shlex.split(command)
+
+
+def _ready_line(process: Process) -> dict[str, Any] | None:
+    first, newline, _ = process.stdout.read_text(encoding="utf-8", errors="replace").partition("\n")
+    line = parsed(first) if newline else None
+    return line if isinstance(line, dict) and line.get("event") == "ready" and "url" in line else None
