@@ -1,4 +1,4 @@
-"""`python -m reference_server serve | engines`: the server's own command line; `llama-orch` passes these verbs on to it."""
+"""`python -m reference_server serve | engines`: the server's own verbs, which `llama-orch` passes on to it."""
 
 import sys
 from pathlib import Path

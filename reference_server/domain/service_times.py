@@ -70,7 +70,7 @@ class ServiceTimes:
         """When the next place in a full lane should be free: the next slot that frees, after all that go first.
 
         Args:
-            tasks_ahead, tokens_ahead: of lanes with a higher priority; the own lane frees a place with its next dispatch.
+            tasks_ahead, tokens_ahead: of higher lanes; the own lane frees a place with its next dispatch.
         """
         if not self.measured:
             return RETRY_MS_UNMEASURED

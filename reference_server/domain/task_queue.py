@@ -4,7 +4,8 @@ What happens when there is no room is the full policy's:
 
 - `reject`: the newcomer is refused.
 - `drop-lru`: the task that has waited longest makes room: in the newcomer's own lane when that lane is full; when
-  only the two lanes together are full, in the batch lane first, and in the interactive lane only for an interactive newcomer.
+  only the two lanes together are full, in the batch lane first, and in the interactive lane only for an interactive
+  newcomer.
 - `shed-low-priority`: an interactive newcomer takes the place of the batch task that came last; a batch newcomer is
   refused.
 

@@ -64,7 +64,7 @@ class Properties:
         ctx_max: tokens one slot can hold, prompt and answer together.
         slots_total: sequences decoded at the same time, ≥ 1.
         workloads: of `completion`, `embedding`, `rerank`.
-        features: shown under `features` in `GET /v1/capabilities`; `stand_in: True` on anything that is not the real engine.
+        features: shown in `GET /v1/capabilities`; `stand_in: True` on anything that is not the real engine.
     """
 
     engine_version: str
@@ -81,7 +81,7 @@ class Completion:
 
     Attributes:
         seed: 0 … 2**64-1, as admitted; the adapter maps it into its engine's range.
-        strict: True = same inputs give the same tokens: no prompt cache, no sampling shortcut that depends on neighbours.
+        strict: True = same inputs give the same tokens: no prompt cache, nothing that depends on neighbours.
         reuse_cache: the caller hints that a warm prefix exists; ignored when `strict`.
     """
 
@@ -148,7 +148,7 @@ class Engine(Protocol):
         """Decode as a stream: any number of `Tokens`, then exactly one `Finished`."""
 
     async def confirm_stopped(self, task_id: str) -> None:
-        """Return once the engine no longer works for `task_id`, whose generator was closed. The caller sets the deadline."""
+        """Return once the engine no longer works for `task_id`, whose generator was closed; the caller has a limit."""
 
     async def usage(self) -> Usage:
         """Scrape the engine's metrics."""

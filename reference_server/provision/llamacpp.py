@@ -122,7 +122,12 @@ def _build(cmake: list[str], wanted: Plan, archive: Path, staging: Path) -> None
 
 def _run(step: str, command: list[str], log_file: Path) -> None:
     """Run one step with progress; Ctrl-C ends its whole process group."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+    )
     child = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True
     )

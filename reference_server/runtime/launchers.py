@@ -4,6 +4,7 @@ Source: ORCH-3001, ORCH-3200, OC-CONFIG-6020.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from reference_server.engines.base import Engine
@@ -25,11 +26,13 @@ class Launcher(Protocol):
 class Attached:
     """An engine that is there already: embedded in this process, or run by somebody else."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, attach: Callable[[], Engine]) -> None:
+        self._attach = attach
+        self._engine: Engine | None = None
 
     async def start(self) -> Engine:
-        """Give the engine; its readiness is asked for later."""
+        """Make a client for the engine; its readiness is asked for later."""
+        self._engine = self._attach()
         return self._engine
 
     async def lost(self) -> str:
@@ -39,4 +42,6 @@ class Attached:
 
     async def stop(self) -> None:
         """Let go of the connections."""
-        await self._engine.close()
+        if self._engine is not None:
+            await self._engine.close()
+            self._engine = None

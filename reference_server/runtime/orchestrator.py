@@ -57,14 +57,13 @@ class Orchestrator:
         keepers: Mapping[tuple[str, str], ReplicaKeeper],
         limits: Mapping[str, Limits],
         readers: Readers,
-        observers: tuple[Observer, ...] = (),
     ) -> None:
         self.core = core
         self.readers = readers
         self.stopping = False
         self._keepers = keepers
         self._limits = limits
-        self._observers = observers
+        self._observers: list[Observer] = []
         self._runners: dict[str, TaskRunner] = {}
         self._loop_tasks: set[asyncio.Task[None]] = set()
         self._all_idle = asyncio.Event()
@@ -112,6 +111,15 @@ class Orchestrator:
         return sum(len(r.leases) + len(r.quarantined) for r in pool.replicas.values())
 
     # ── life ──
+
+    def add_observers(self, *observers: Observer) -> None:
+        """Tell these of every notice from now on."""
+        self._observers += observers
+
+    async def first_preloads(self) -> None:
+        """Return when every replica has been preloaded once, well or not."""
+        for keeper in self._keepers.values():
+            await keeper.first_outcome.wait()
 
     async def run(self, stop: asyncio.Event, *, drain_ms: int) -> None:
         """Work until `stop` is set, then let running tasks finish within `drain_ms` and end the rest."""

@@ -13,7 +13,7 @@ from contextlib import aclosing
 
 from reference_server.domain.core import Core
 from reference_server.domain.pool import ReplicaFacts
-from reference_server.engines.base import Completion, Engine, EngineError, EngineLostError, Finished, Properties
+from reference_server.engines.base import Completion, Engine, EngineError, EngineLostError, Finished, Properties, Usage
 from reference_server.runtime.clock import now_ms
 from reference_server.runtime.launchers import Launcher
 
@@ -31,6 +31,8 @@ class ReplicaKeeper:
 
     Attributes:
         engine: set while the replica is Ready.
+        usage: what the engine's own metrics last said.
+        first_outcome: set when the first preload has succeeded or failed.
     """
 
     def __init__(
@@ -47,6 +49,8 @@ class ReplicaKeeper:
         self.pool_id = pool_id
         self.replica_id = replica_id
         self.engine: Engine | None = None
+        self.usage = Usage()
+        self.first_outcome = asyncio.Event()
         self._launcher = launcher
         self._core = core
         self._start_limit_s = start_limit_ms / 1000
@@ -73,8 +77,9 @@ class ReplicaKeeper:
                     log.exception("defect while keeping replica %s up", self.replica_id)
                     reason = f"defect of the server: {type(defect).__name__}"
                 failures += 1
-                self.engine = None
+                self.engine, self.usage = None, Usage()
                 self._core.replica_lost(self.pool_id, self.replica_id, reason, now_ms())
+                self.first_outcome.set()
                 self._changed()
                 await self._launcher.stop()
                 pause = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** (failures - 1))
@@ -96,8 +101,9 @@ class ReplicaKeeper:
                 ended.cancel()
             properties = await engine.properties()
             await self._warm_up(engine)
-        self.engine = engine
+        self.engine, self.usage = engine, await engine.usage()
         self._core.replica_preloaded(self.pool_id, self.replica_id, _facts(properties), now_ms())
+        self.first_outcome.set()
         self._changed()
 
     async def _warm_up(self, engine: Engine) -> None:
@@ -137,6 +143,8 @@ class ReplicaKeeper:
                     readiness = await self.engine.readiness()
                 if readiness == "down":
                     return "the engine does not answer its health question"
+                async with asyncio.timeout(PROBE_LIMIT_S):
+                    self.usage = await self.engine.usage()
         finally:
             ended.cancel()
             suspected.cancel()

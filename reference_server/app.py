@@ -1,0 +1,189 @@
+"""The composition root: the only place that knows every part, and the life of the server process.
+
+Source: HME-001, HME-002, ORCH-3035.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import os
+import random
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from reference_server import config as configuration
+from reference_server.config import Config
+from reference_server.domain.core import Core
+from reference_server.domain.pool import Pool, Replica
+from reference_server.domain.retention import Retention
+from reference_server.domain.sessions import Sessions
+from reference_server.domain.task_queue import Bounds
+from reference_server.engines.llamacpp import LlamaCpp
+from reference_server.engines.mock import Mock
+from reference_server.runtime.launchers import Attached, Launcher
+from reference_server.runtime.orchestrator import Orchestrator
+from reference_server.runtime.readers import Readers
+from reference_server.runtime.replica_keeper import ReplicaKeeper
+from reference_server.runtime.supervised import Supervised
+from reference_server.telemetry import log
+from reference_server.telemetry.metrics import Metrics
+from reference_server.web import server
+
+TOKEN_ENV = "LLORCH_API_TOKEN"  # noqa: S105 - the variable's name, not a token
+
+EXIT_OK, EXIT_COULD_NOT_RUN = 0, 3
+
+EngineConfig = configuration.MockEngine | configuration.ExternalEngine | configuration.SupervisedEngine
+
+
+class CannotServeError(Exception):
+    """The server cannot start as it was told to; the text says what to do."""
+
+
+def serve(config: Config, *, state_dir: Path | None) -> int:
+    """Serve until SIGTERM or SIGINT.
+
+    Returns:
+        The exit code: 0 after a clean stop, 3 when the server could not start.
+    """
+    log.configure()
+    token = os.environ.get(TOKEN_ENV) or None
+    try:
+        _require_safe_bind(config.host, token)
+        if state_dir is not None:
+            state_dir.mkdir(parents=True, exist_ok=True)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(config, token))
+    except (CannotServeError, OSError) as error:
+        sys.stderr.write(f"llama-orch serve: {error}\n")
+        return EXIT_COULD_NOT_RUN
+    return EXIT_OK
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _require_safe_bind(host: str, token: str | None) -> None:
+    if token is not None:
+        return
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(host).is_loopback:
+            return
+    if host != "localhost":
+        raise CannotServeError(
+            f"without a token only loopback is served, and {host} is not loopback: "
+            f"set {TOKEN_ENV}, or use --host 127.0.0.1"
+        )
+
+
+async def _serve(config: Config, token: str | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    core = Core(
+        [_pool(pool) for pool in config.pools],
+        sessions=Sessions(
+            ttl_ms=config.sessions.ttl_ms,
+            turns_max=config.sessions.turns_max,
+            sessions_max=config.sessions.sessions_max,
+        ),
+        retention=Retention(
+            ttl_ms=config.retention.ttl_ms,
+            tasks_max=config.retention.tasks_max,
+            bytes_max=config.retention.bytes_max,
+        ),
+    )
+    keepers: dict[tuple[str, str], ReplicaKeeper] = {}
+    orchestrator = Orchestrator(
+        core,
+        keepers=keepers,
+        limits={pool.id: pool.watchdog for pool in config.pools},
+        readers=Readers(per_task_max=config.http.readers_per_task_max),
+    )
+    metrics = Metrics(
+        core,
+        usage=lambda pool_id, replica_id: keepers[pool_id, replica_id].usage,
+        engine_connections=lambda: orchestrator.engine_connections,
+    )
+    orchestrator.add_observers(metrics, log.TaskLog(core))
+    for pool in config.pools:
+        for number, engine in enumerate(pool.replicas):
+            keepers[pool.id, replica_id(pool, number)] = ReplicaKeeper(
+                pool.id,
+                replica_id(pool, number),
+                _launcher(engine),
+                core,
+                start_limit_ms=_start_limit_ms(engine),
+                changed=orchestrator.settle_effects,
+                rng=random.Random(),  # noqa: S311 - jitter
+            )
+    runner, port = await server.listen(
+        server.build(orchestrator, config, metrics, token=token), host=config.host, port=config.port
+    )
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(orchestrator.run(stop, drain_ms=config.http.drain_ms))
+            group.create_task(_announce(config, port, orchestrator, is_open=token is None))
+    finally:
+        await runner.cleanup()
+
+
+async def _announce(config: Config, port: int, orchestrator: Orchestrator, *, is_open: bool) -> None:
+    await orchestrator.first_preloads()
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    url = f"http://{host}:{port}"
+    pools = {pool.id: pool.is_ready for pool in orchestrator.core.pools.values()}
+    sys.stdout.write(json.dumps({"event": "ready", "url": url, "pools_ready": pools}) + "\n")
+    sys.stdout.flush()
+    if is_open:
+        structlog.get_logger().warning("no token is set: whoever reaches this loopback address may use it", url=url)
+
+
+def replica_id(pool: configuration.Pool, number: int) -> str:
+    """The id of a pool's replica: `default-0`, `default-1` …"""
+    return f"{pool.id}-{number}"
+
+
+def _pool(pool: configuration.Pool) -> Pool:
+    queue = pool.queue
+    bounds = Bounds(
+        interactive=queue.capacity_interactive,
+        batch=queue.capacity_batch,
+        total=queue.capacity_total or queue.capacity_interactive + queue.capacity_batch,
+        policy=queue.full_policy,
+    )
+    replicas = [Replica(replica_id(pool, number)) for number in range(len(pool.replicas))]
+    return Pool(
+        id=pool.id,
+        engine=pool.engine,
+        model_ref=pool.model_ref,
+        sampler_profile_version=pool.sampler_profile_version,
+        bounds=bounds,
+        replicas={replica.id: replica for replica in replicas},
+    )
+
+
+def _start_limit_ms(engine: EngineConfig) -> int:
+    return engine.start_timeout_ms if isinstance(engine, configuration.SupervisedEngine) else 30_000
+
+
+def _launcher(engine: EngineConfig) -> Launcher:
+    match engine:
+        case configuration.MockEngine():
+            return Attached(lambda: Mock(engine))
+        case configuration.ExternalEngine():
+            key = os.environ.get(engine.api_key_env) if engine.api_key_env else None
+            return Attached(lambda: LlamaCpp(engine.url, api_key=key, model_file=engine.model_file))
+        case configuration.SupervisedEngine():
+            return Supervised(engine)

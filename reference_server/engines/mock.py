@@ -1,0 +1,140 @@
+"""The embedded mock: a deterministic engine in this process, to try the server out and to test all around it.
+
+It is a stand-in and says so: its version begins with `mock-`, and `features.stand_in` is true.
+
+The same prompt, seed and length give the same pieces, and another seed gives others; the vocabulary has characters of
+two, three and four bytes and an empty piece, because real engines send them. One word of the prompt is one token.
+
+Source: ORCH-3058.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncGenerator
+
+from reference_server.config import MockEngine
+from reference_server.engines.base import (
+    Completion,
+    EngineEvent,
+    EngineLostError,
+    Finished,
+    Properties,
+    Readiness,
+    Tokens,
+    Usage,
+)
+
+VERSION = "mock-1.0"
+
+VOCABULARY = (
+    *(
+        " the",
+        " a",
+        " queue",
+        " task",
+        " slot",
+        " stream",
+        " token",
+        " waits",
+        " runs",
+        " ends",
+        " of",
+        " in",
+        " light",
+    ),
+    *(" and", " over", ".", ",", " pond", " frog", " leaf", " snow", " naïve", " über", " €", " 水", " 🦙", "\n", ""),
+)
+
+BATCH_S = 0.005  # tokens that are due within this are sent together: a timer wakes no more often
+
+
+class Mock:
+    """One embedded engine."""
+
+    def __init__(self, settings: MockEngine) -> None:
+        self._settings = settings
+        self._started_s = time.monotonic()
+        self._slots = asyncio.Semaphore(settings.slots)
+        self.active: set[str] = set()
+
+    async def readiness(self) -> Readiness:
+        """`loading` for `preload_ms` after the start."""
+        age_ms = (time.monotonic() - self._started_s) * 1000
+        return "ready" if age_ms >= self._settings.preload_ms else "loading"
+
+    async def properties(self) -> Properties:
+        """What the settings say."""
+        return Properties(
+            engine_version=VERSION,
+            model_digest="sha256:" + hashlib.sha256(VERSION.encode()).hexdigest(),
+            ctx_max=self._settings.ctx_max,
+            slots_total=self._settings.slots,
+            features={"seed": True, "cancel": True, "stand_in": True},
+        )
+
+    async def count_tokens(self, text: str) -> int:
+        """Words, at least one."""
+        return max(1, len(text.split()))
+
+    async def complete(self, request: Completion) -> AsyncGenerator[EngineEvent, None]:
+        """Send `max_tokens` pieces, paced by the clock; more requests than slots wait, as llama-server has it."""
+        async with self._slots:
+            self.active.add(request.task_id)
+            try:
+                await asyncio.sleep(self._settings.prompt_ms / 1000)
+                async for event in self._paced(request):
+                    yield event
+            finally:
+                self.active.discard(request.task_id)
+
+    async def confirm_stopped(self, task_id: str) -> None:
+        """A closed generator has left `active` already."""
+        while task_id in self.active:  # noqa: ASYNC110 - true at the first look; a generator is closed before this is asked
+            await asyncio.sleep(BATCH_S)
+
+    async def usage(self) -> Usage:
+        """Slots in use stand for cache in use."""
+        return Usage(kv_cache_ratio=len(self.active) / self._settings.slots, slots_active=len(self.active))
+
+    async def close(self) -> None:
+        """There is nothing to close: streams end with their tasks."""
+        self.active.clear()
+
+    async def _paced(self, request: Completion) -> AsyncGenerator[EngineEvent, None]:
+        settings, total = self._settings, request.max_tokens
+        pieces = _Pieces(request.prompt, request.seed)
+        loop = asyncio.get_running_loop()
+        start_s, sent = loop.time(), 0
+        while sent < total:
+            due = total if settings.token_ms == 0 else int((loop.time() - start_s) * 1000 / settings.token_ms)
+            due = min(
+                due, total, *(n for n in (settings.die_after_tokens, settings.stall_after_tokens) if n is not None)
+            )
+            if due > sent:
+                yield Tokens(tuple(pieces.take(due - sent)))
+                sent = due
+            if sent == settings.die_after_tokens:
+                raise EngineLostError("the mock died, as its settings ask")
+            if sent == settings.stall_after_tokens:
+                await loop.create_future()
+            if sent < total:
+                await asyncio.sleep(max(BATCH_S, settings.token_ms / 1000))
+        yield Finished(finish_reason="length", tokens_in=await self.count_tokens(request.prompt), tokens_out=total)
+
+
+class _Pieces:
+    """An endless row of pieces that follows from prompt and seed alone."""
+
+    def __init__(self, prompt: str, seed: int) -> None:
+        self._key = hashlib.blake2b(prompt.encode(), digest_size=32, salt=seed.to_bytes(8) + bytes(8)).digest()
+        self._block, self._left = 0, b""
+
+    def take(self, count: int) -> list[str]:
+        """The next pieces."""
+        while len(self._left) < count:
+            block = hashlib.blake2b(self._block.to_bytes(8), key=self._key, digest_size=64).digest()
+            self._left += block
+            self._block += 1
+        taken, self._left = self._left[:count], self._left[count:]
+        return [VOCABULARY[byte % len(VOCABULARY)] for byte in taken]

@@ -1,0 +1,93 @@
+"""One engine process that is ours: started without a shell, heard, and never outliving us.
+
+Source: ORCH-3001, OC-POOL-3003.
+"""
+
+import asyncio
+import ctypes
+import os
+import signal
+from collections import deque
+from collections.abc import Sequence
+
+LINES_KEPT = 200  # of its output, for `last_error`
+LINE_BYTES_MAX = 4096
+PR_SET_PDEATHSIG = 1  # prctl(2): the kernel's signal to a child whose parent has died
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _die_with_parent() -> None:
+    """Runs in the child before exec."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class EngineProcess:
+    """A child process in a process group of its own.
+
+    Attributes:
+        lines: the last lines of its output, newest last.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.lines: deque[str] = deque(maxlen=LINES_KEPT)
+        self._reading = asyncio.ensure_future(self._read())
+
+    @classmethod
+    async def start(cls, command: Sequence[str]) -> "EngineProcess":
+        """Start a command.
+
+        Raises:
+            OSError: there is no such program, or it may not be run.
+        """
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+            limit=LINE_BYTES_MAX,
+        )
+        return cls(process)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.returncode is None
+
+    async def exited(self) -> str:
+        """Wait for its end, and say how it came: status or signal, and its last line."""
+        await self._reading
+        code = await self._process.wait()
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        last = self.lines[-1] if self.lines else "no output"
+        return f"the engine ended with {how}: {last}"
+
+    async def stop(self, *, grace_s: float = 3.0) -> None:
+        """Ask it to end, and after the grace make it. Idempotent."""
+        if self.is_running:
+            self._signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(grace_s):
+                    await self._process.wait()
+            except TimeoutError:
+                self._signal(signal.SIGKILL)
+                await self._process.wait()
+        self._signal(signal.SIGKILL)  # whatever it left in its group
+        self._reading.cancel()
+
+    def _signal(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            return
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None  # noqa: S101 - PIPE
+        while chunk := await self._process.stdout.read(LINE_BYTES_MAX):
+            self.lines.extend(line for line in chunk.decode(errors="replace").splitlines() if line.strip())

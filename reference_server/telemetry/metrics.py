@@ -1,0 +1,164 @@
+"""The metrics contract, filled from the domain's notices and, for gauges, from its state when it is asked.
+
+Names and labels are those of `contracts/metrics/series.yaml`. A label never holds a task, session, prompt or user.
+Counters begin at 0 as soon as the engine's version is known: a rate over a missing series is no rate.
+
+Source: ORCH-3028, OC-CORE-1041, OC-METRICS-7101, OC-METRICS-7102.
+"""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.exposition import choose_encoder
+
+from reference_server.domain.core import Core
+from reference_server.domain.effects import (
+    BackpressureApplied,
+    Notice,
+    SlotQuarantined,
+    TaskEnqueued,
+    TaskFinished,
+    TaskRejected,
+    TaskStarted,
+)
+from reference_server.domain.pool import Pool, Replica
+from reference_server.domain.task import Priority, Task
+from reference_server.engines.base import Usage
+
+UNASSIGNED = "unassigned"  # replica_id of a task that no replica has been chosen for
+
+POOL = ("engine", "engine_version", "pool_id")
+REPLICA = (*POOL, "replica_id")
+PRIORITIES: tuple[Priority, ...] = ("interactive", "batch")
+
+FIRST_TOKEN_BUCKETS_MS = (5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000)
+DECODE_BUCKETS_MS = (10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 600_000)
+
+
+class Metrics:
+    """All series of one server, in a registry of its own."""
+
+    def __init__(
+        self, core: Core, *, usage: Callable[[str, str], Usage], engine_connections: Callable[[], int]
+    ) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._core = core
+        self._usage = usage
+        self._engine_connections = engine_connections
+        self.registry = registry = CollectorRegistry()
+
+        def counter(name: str, text: str, labels: tuple[str, ...]) -> Counter:
+            return Counter(name, text, labels, registry=registry)
+
+        def gauge(name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+            return Gauge(name, text, labels, registry=registry)
+
+        self.enqueued = counter("tasks_enqueued_total", "Tasks admitted.", (*REPLICA, "priority"))
+        self.started = counter("tasks_started_total", "Tasks dispatched to a replica.", (*REPLICA, "priority"))
+        self.canceled = counter("tasks_canceled_total", "Tasks canceled, by reason.", (*REPLICA, "reason"))
+        self.rejected = counter("tasks_rejected_total", "Requests refused, by error code.", ("engine", "reason"))
+        self.backpressure = counter(
+            "admission_backpressure_events_total", "Times a full queue refused or dropped a task.", ("engine", "policy")
+        )
+        self.tokens_in = counter("tokens_in_total", "Prompt tokens of finished tasks.", REPLICA)
+        self.tokens_out = counter("tokens_out_total", "Tokens decoded.", REPLICA)
+        self.verifications = counter(
+            "catalog_verifications_total", "Catalog entries verified, by result.", ("result", "reason", "engine")
+        )
+        self.leaked = counter("slots_leaked_total", "Slots whose engine did not confirm a stop in time.", REPLICA)
+        self.queue_depth = gauge("queue_depth", "Tasks waiting.", (*POOL, "priority"))
+        self.model_state = gauge("model_state", "1 for the state a model is in.", ("model_id", "state"))
+        self.kv_cache = gauge("kv_cache_usage_ratio", "Share of the KV cache in use, 0 to 1.", REPLICA)
+        self.gpu = gauge("gpu_utilization", "GPU utilization in percent.", (*REPLICA, "device"))
+        self.vram = gauge("vram_used_bytes", "GPU memory in use.", (*REPLICA, "device"))
+        self.connections = gauge("engine_connections_open", "Streams open to engines, each with a task of its own.")
+        self.first_token = Histogram(
+            "latency_first_token_ms",
+            "From dispatch to the first token, milliseconds.",
+            (*POOL, "priority"),
+            registry=registry,
+            buckets=FIRST_TOKEN_BUCKETS_MS,
+        )
+        self.decode = Histogram(
+            "latency_decode_ms",
+            "From dispatch to the end, milliseconds.",
+            (*POOL, "priority"),
+            registry=registry,
+            buckets=DECODE_BUCKETS_MS,
+        )
+
+    def observe(self, notice: Notice, at_ms: int) -> None:
+        """Count one notice."""
+        del at_ms
+        match notice:
+            case TaskEnqueued(task):
+                self.enqueued.labels(*self._pool(task), UNASSIGNED, task.request.priority).inc()
+            case TaskStarted(task):
+                self.started.labels(*self._replica(task), task.request.priority).inc()
+            case TaskFinished(task, reason):
+                self._finished(task, reason)
+            case TaskRejected(engine, failure):
+                self.rejected.labels(engine, failure.code).inc()
+            case BackpressureApplied(engine, policy):
+                self.backpressure.labels(engine, policy).inc()
+            case SlotQuarantined(pool_id, replica_id):
+                self.leaked.labels(*_labels(self._core.pools[pool_id]), replica_id).inc()
+
+    def expose(self, accept: str) -> tuple[bytes, str]:
+        """All series as text, in the format that `accept` asks for, and its content type."""
+        self._refresh()
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+    def _finished(self, task: Task, reason: str | None) -> None:
+        if reason is not None:
+            self.canceled.labels(*self._replica(task), reason).inc()
+        if task.started_ms is None or task.ended_ms is None:
+            return
+        self.tokens_out.labels(*self._replica(task)).inc(task.transcript.tokens_total)
+        self.tokens_in.labels(*self._replica(task)).inc(task.tokens_in)
+        labels = (*self._pool(task), task.request.priority)
+        if task.first_token_ms is not None:
+            self.first_token.labels(*labels).observe(task.first_token_ms - task.started_ms)
+        if task.state == "ended":
+            self.decode.labels(*labels).observe(task.ended_ms - task.started_ms)
+
+    def _refresh(self) -> None:
+        """Set the gauges from the state now, and let every series of a known replica exist."""
+        self.connections.set(self._engine_connections())
+        for pool in self._core.pools.values():
+            if not pool.engine_version:
+                continue
+            labels = _labels(pool)
+            self.model_state.labels(pool.model_ref, "Active").set(1)
+            self.model_state.labels(pool.model_ref, "Retired").set(0)
+            self.backpressure.labels(pool.engine, pool.bounds.policy)
+            for priority in PRIORITIES:
+                self.queue_depth.labels(*labels, priority).set(pool.queue.depth(priority))
+                self.enqueued.labels(*labels, UNASSIGNED, priority)
+                self.first_token.labels(*labels, priority)
+                self.decode.labels(*labels, priority)
+            for replica in pool.replicas.values():
+                self._refresh_replica(pool, replica)
+
+    def _refresh_replica(self, pool: Pool, replica: Replica) -> None:
+        labels = (*_labels(pool), replica.id)
+        for series in (self.tokens_in, self.tokens_out, self.leaked):
+            series.labels(*labels)
+        for priority in PRIORITIES:
+            self.started.labels(*labels, priority)
+        self.canceled.labels(*labels, "client")
+        ratio = self._usage(pool.id, replica.id).kv_cache_ratio
+        self.kv_cache.labels(*labels).set(
+            ratio if ratio is not None else len(replica.leases) / max(1, replica.slots_total)
+        )
+
+    def _pool(self, task: Task) -> tuple[str, ...]:
+        return _labels(self._core.pools[task.pool_id])
+
+    def _replica(self, task: Task) -> tuple[str, ...]:
+        return (*self._pool(task), task.replica_id or UNASSIGNED)
+
+
+def _labels(pool: Pool) -> tuple[str, ...]:
+    return (pool.engine, pool.engine_version, pool.id)

@@ -1,0 +1,74 @@
+"""`GET /v1/capabilities`, `GET /v1/pools/{id}/health`, `GET /healthz`, `GET /metrics`.
+
+Source: ORCH-2103, ORCH-2104, ORCH-3028, ORCH-3095, ORCH-3096, OC-CTRL-2001, OC-CTRL-2060.
+"""
+
+from aiohttp import web
+
+from contracts.models.control import API_VERSION
+from reference_server.domain.pool import Pool
+from reference_server.web.errors import EdgeError
+from reference_server.web.keys import METRICS, ORCHESTRATOR
+
+
+async def capabilities(request: web.Request) -> web.Response:
+    """What this server can do, a row a pool."""
+    pools = request.app[ORCHESTRATOR].core.pools.values()
+    return web.json_response({"api_version": API_VERSION, "engines": [_capability(pool) for pool in pools]})
+
+
+def _capability(pool: Pool) -> dict[str, object]:
+    facts = next((replica.facts for replica in pool.replicas.values() if replica.facts), None)
+    return {
+        "engine": pool.engine,
+        "engine_version": pool.engine_version,
+        "ctx_max": pool.ctx_max,
+        "supported_workloads": list(facts.workloads) if facts else [],
+        "declared_concurrency": pool.slots_total,
+        "rate_limits": {},
+        "features": {
+            "queue_full_policy": pool.bounds.policy,
+            "sampler_profile_version": pool.sampler_profile_version,
+            **(facts.features if facts else {}),
+        },
+        "pool_id": pool.id,
+        "model_ref": pool.model_ref,
+    }
+
+
+async def pool_health(request: web.Request) -> web.Response:
+    """Whether a pool takes work, and why not."""
+    orchestrator = request.app[ORCHESTRATOR]
+    pool = orchestrator.core.pools.get(request.match_info["id"])
+    if pool is None:
+        raise EdgeError("NOT_FOUND", "no such pool")
+    health: dict[str, object] = {
+        "live": pool.is_live,
+        "ready": pool.is_ready,
+        "draining": pool.draining,
+        "metrics": {
+            "queue_depth": len(pool.queue),
+            "queue_depth_interactive": pool.queue.depth("interactive"),
+            "queue_depth_batch": pool.queue.depth("batch"),
+            "slots_total": pool.slots_total,
+            "slots_active": orchestrator.running_on(pool),
+            "slots_quarantined": sum(len(replica.quarantined) for replica in pool.replicas.values()),
+            "replicas_ready": len(pool.ready_replicas),
+            "replicas_total": len(pool.replicas),
+        },
+    }
+    if pool.last_error is not None:
+        health["last_error"] = pool.last_error
+    return web.json_response(health)
+
+
+async def liveness(request: web.Request) -> web.Response:
+    """The process answers. Says nothing of pools: ask their health."""
+    del request
+    return web.json_response({"status": "ok"})
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """Prometheus text, or OpenMetrics when `Accept` asks for it."""
+    text, content_type = request.app[METRICS].expose(request.headers.get("Accept", ""))
+    return web.Response(body=text, headers={"Content-Type": content_type})

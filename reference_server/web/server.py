@@ -1,0 +1,116 @@
+"""The HTTP edge: routes, and a server that answers in the envelope even where a request is too broken for a handler.
+
+`handler_cancellation=True` is set here, explicitly: a client that leaves ends its handler, and with it only its own
+subscription (architecture rule 8).
+"""
+
+import asyncio
+import logging
+import uuid
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage
+from aiohttp.web_protocol import RequestHandler
+
+from reference_server.config import Config
+from reference_server.runtime.orchestrator import Orchestrator
+from reference_server.telemetry.metrics import Metrics
+from reference_server.web import discovery, sessions, stream, tasks
+from reference_server.web.errors import raw_envelope
+from reference_server.web.keys import CONFIG, METRICS, ORCHESTRATOR
+from reference_server.web.middleware import CORRELATION, authenticated, correlated
+
+HEADER_LINE_MAX = 8 * 1024  # as nginx and others have it
+
+log = logging.getLogger(__name__)
+
+
+def build(orchestrator: Orchestrator, config: Config, metrics: Metrics, *, token: str | None) -> web.Application:
+    """The application with all its routes."""
+    open_paths = {"/healthz"} if config.http.liveness_open else set()
+    open_paths |= {"/metrics"} if config.http.metrics_open else set()
+    app = web.Application(
+        middlewares=[correlated, authenticated(token, open_paths=frozenset(open_paths))],
+        client_max_size=config.http.body_bytes_max,
+    )
+    app[ORCHESTRATOR], app[CONFIG], app[METRICS] = orchestrator, config, metrics
+    app.router.add_post("/v1/tasks", tasks.submit)
+    app.router.add_get("/v1/tasks/{id}", tasks.status, allow_head=False)
+    app.router.add_get("/v1/tasks/{id}/stream", stream.stream, allow_head=False)
+    app.router.add_post("/v1/tasks/{id}/cancel", tasks.cancel)
+    app.router.add_get("/v1/sessions/{id}", sessions.read, allow_head=False)
+    app.router.add_delete("/v1/sessions/{id}", sessions.delete)
+    app.router.add_get("/v1/capabilities", discovery.capabilities, allow_head=False)
+    app.router.add_get("/v1/pools/{id}/health", discovery.pool_health, allow_head=False)
+    app.router.add_get("/healthz", discovery.liveness, allow_head=False)
+    app.router.add_get("/metrics", discovery.metrics, allow_head=False)
+    return app
+
+
+class EnvelopeHandler(RequestHandler):
+    """A connection whose protocol errors are answered in the error envelope, and logged without what was sent."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer a request that could not be read; the connection closes after it."""
+        del request, message  # what was sent is not repeated
+        if not isinstance(exc, BadHttpMessage):
+            log.error("defect below the handlers", exc_info=exc)
+        text = "the request is not valid HTTP" if status < 500 else "a defect of the server; see its log"
+        response = web.Response(status=status, body=raw_envelope(status, text), content_type="application/json")
+        response.headers[CORRELATION] = str(uuid.uuid4())
+        response.force_close()
+        return response
+
+
+class EnvelopeServer(web.Server):
+    """Makes an `EnvelopeHandler` for each connection."""
+
+    def __init__(self, like: web.Server, **settings: Any) -> None:
+        super().__init__(
+            like.request_handler, request_factory=like.request_factory, handler_cancellation=True, **settings
+        )
+        self._settings = settings
+
+    def __call__(self) -> RequestHandler:
+        """One handler for one connection."""
+        return EnvelopeHandler(self, loop=asyncio.get_running_loop(), **self._settings)
+
+
+class EnvelopeRunner(web.AppRunner):
+    """An application behind an `EnvelopeServer`."""
+
+    async def _make_server(self) -> web.Server:
+        plain = await super()._make_server()
+        return EnvelopeServer(
+            plain,
+            access_log=None,
+            keepalive_timeout=75.0,
+            max_line_size=HEADER_LINE_MAX,
+            max_field_size=HEADER_LINE_MAX,
+        )
+
+
+async def listen(app: web.Application, *, host: str, port: int) -> tuple[web.AppRunner, int]:
+    """Open the port.
+
+    Returns:
+        The runner to clean up, and the port that was bound (the free one that was found for port 0).
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+    runner = EnvelopeRunner(app, shutdown_timeout=2.0)
+    await runner.setup()
+    site = web.TCPSite(runner, host, port, backlog=1024)
+    await site.start()
+    return runner, runner.addresses[0][1]
+
+
+__all__ = ["EnvelopeRunner", "build", "listen"]

@@ -1,0 +1,79 @@
+"""`GET /v1/tasks/{id}/stream`: a view of the task's transcript, from any frame on.
+
+The handler subscribes and copies; it owns nothing of the task. The connection's write buffer is kept empty
+(`set_write_buffer_limits(0)`), so that a slow reader holds back itself alone, costs one chunk, and is seen to be slow.
+
+Source: ORCH-2002, ORCH-3026, OC-CTRL-2020 … 2022.
+"""
+
+import asyncio
+
+from aiohttp import web
+
+from reference_server.domain.task import Task
+from reference_server.runtime.readers import Reader
+from reference_server.web import sse
+from reference_server.web.errors import EdgeError
+from reference_server.web.keys import CONFIG, ORCHESTRATOR
+from reference_server.web.middleware import CORRELATION, CORRELATION_KEY
+from reference_server.web.tasks import task_of
+
+
+async def stream(request: web.Request) -> web.StreamResponse:
+    """Send the task's frames until its terminal one."""
+    task = task_of(request)
+    start = first_frame_of(request, task)
+    http = request.app[CONFIG].http
+    with request.app[ORCHESTRATOR].open_reader(task, start=start) as reader:
+        if reader.is_done:
+            return web.Response(status=204)  # WHATWG: 204 tells an EventSource to stop reconnecting
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": sse.CONTENT_TYPE,
+                "Cache-Control": "no-store",
+                "X-Accel-Buffering": "no",
+                CORRELATION: request[CORRELATION_KEY],
+            }
+        )
+        transport = request.transport
+        if transport is None:
+            return response
+        reader.abort = transport.abort
+        transport.set_write_buffer_limits(0)
+        await response.prepare(request)
+        try:
+            await _copy(reader, response, keep_alive_s=http.keep_alive_ms / 1000, slow_s=http.slow_reader_ms / 1000)
+        except TimeoutError:
+            transport.abort()
+    return response
+
+
+async def _copy(reader: Reader, response: web.StreamResponse, *, keep_alive_s: float, slow_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    silent_since = loop.time()
+    while not reader.is_done:
+        chunk = sse.encode(reader.take())
+        if not chunk and loop.time() - silent_since >= keep_alive_s:
+            chunk = sse.KEEP_ALIVE
+        if chunk:
+            async with asyncio.timeout(slow_s):
+                await response.write(chunk)
+            silent_since = loop.time()
+        else:
+            await reader.wait(silent_since + keep_alive_s - loop.time())
+    async with asyncio.timeout(slow_s):
+        await response.write_eof()
+
+
+def first_frame_of(request: web.Request, task: Task) -> int:
+    """Where a reconnecting client goes on: after the frame it names in `Last-Event-ID`.
+
+    Raises:
+        EdgeError: INVALID_PARAMS: not an id of this stream.
+    """
+    last = request.headers.get("Last-Event-ID")
+    if last is None:
+        return 0
+    if not (last.isascii() and last.isdigit() and len(last) < 10 and int(last) < len(task.transcript)):
+        raise EdgeError("INVALID_PARAMS", "Last-Event-ID is not the id of a frame of this stream")
+    return int(last) + 1
