@@ -1,18 +1,28 @@
 """The requirement ids: their grammar, and the sentences that `contracts/specs/*.md` state for them.
 
-A requirement is one list item:
+A requirement is one list item; a long sentence goes on in the next lines, indented by two:
 
-    - **ORCH-3004** (MUST) Each pool MUST hold one bounded queue for each priority.
+    - **ORCH-3004** (MUST) Each pool MUST hold one bounded queue for each priority,
+      `interactive` and `batch`.
 
 Source: OC-TEST-7004 (traceability).
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from importlib.resources import files
+from typing import Literal, cast
 
-ID = re.compile(r"(?:ORCH-\d{4}|OC-[A-Z]+(?:-[A-Z]+)?-\d{4}|HME-\d{3})")
-ITEM = re.compile(rf"^- \*\*(?P<id>{ID.pattern})\*\* \((?P<level>MUST|SHOULD|MAY)\) (?P<sentence>.+)$")
+ID = re.compile(r"(?:ORCH-\d{4}|OC-[A-Z]+(?:-[A-Z]+)?-\d{4}|HME-\d{3})(?!\d)")
+ITEM = re.compile(rf"^- \*\*(?P<id>{ID.pattern})\*\* \((?P<level>MUST|SHOULD|MAY)\) (?P<sentence>\S.*)$")
+FENCE = "```"
+
+Level = Literal["MUST", "SHOULD", "MAY"]
+
+
+class DuplicateIdError(ValueError):
+    """Two sentences share an id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,30 +30,68 @@ class Requirement:
     """One normative sentence.
 
     Attributes:
-        level: MUST, SHOULD or MAY.
-        place: `specs/core.md:12`.
+        file: path of the specification below `contracts/`, such as `specs/core.md`.
+        line: of its first line, counted from 1.
     """
 
     id: str
-    level: str
+    level: Level
     sentence: str
-    place: str
+    file: str
+    line: int
+
+    @property
+    def place(self) -> str:
+        """`specs/core.md:12`."""
+        return f"{self.file}:{self.line}"
 
 
-def parse(text: str, name: str) -> list[Requirement]:
-    """All requirements of one spec file; continuation lines (indented by two) belong to the sentence."""
+def parse(text: str, file: str) -> list[Requirement]:
+    """All requirements of one specification, in its order. What is not a well-formed item is prose."""
     found: list[Requirement] = []
+    is_open = is_code = False
     for number, line in enumerate(text.splitlines(), 1):
-        if match := ITEM.match(line):
-            found.append(Requirement(match["id"], match["level"], match["sentence"].strip(), f"{name}:{number}"))
-        elif found and line.startswith("  ") and line.strip():
-            last = found[-1]
-            found[-1] = Requirement(last.id, last.level, f"{last.sentence} {line.strip()}", last.place)
+        if line.lstrip().startswith(FENCE):
+            is_code = not is_code
+        if not is_code and (match := ITEM.match(line)):
+            level = cast("Level", match["level"])
+            found.append(Requirement(match["id"], level, match["sentence"].strip(), file, number))
+            is_open = True
+        elif is_open and line.startswith("  ") and line.strip():
+            found[-1] = replace(found[-1], sentence=f"{found[-1].sentence} {line.strip()}")
+        else:
+            is_open = False
     return found
 
 
+def index(requirements: Iterable[Requirement]) -> dict[str, Requirement]:
+    """Requirements by id, in their order.
+
+    Raises:
+        DuplicateIdError: an id is stated twice; the text names both places.
+    """
+    by_id: dict[str, Requirement] = {}
+    for requirement in requirements:
+        first = by_id.setdefault(requirement.id, requirement)
+        if first is not requirement:
+            raise DuplicateIdError(f"{requirement.id} is stated at {first.place} and again at {requirement.place}")
+    return by_id
+
+
 def load() -> dict[str, Requirement]:
-    """All requirements of the contracts, by id."""
+    """All requirements of the contracts, by id.
+
+    Raises:
+        DuplicateIdError: an id is stated twice.
+    """
     folder = files("contracts").joinpath("specs")
     texts = {entry.name: entry.read_text(encoding="utf-8") for entry in folder.iterdir() if entry.name.endswith(".md")}
-    return {r.id: r for name, text in sorted(texts.items()) for r in parse(text, f"specs/{name}")}
+    return index(r for name, text in sorted(texts.items()) for r in parse(text, f"specs/{name}"))
+
+
+def unknown(ids: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Those of `ids` that no specification states, sorted: misspelt, or not written yet."""
+    return sorted(set(ids) - set(known))
+
+
+__all__ = ["ID", "ITEM", "DuplicateIdError", "Level", "Requirement", "index", "load", "parse", "unknown"]
