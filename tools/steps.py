@@ -1,0 +1,106 @@
+"""The steps of `check` and `lint`: each runs to its end, says how it went and how long it took."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.requirements import load
+from tools import generated, links, references, spec_lint
+
+SCRIPTS = Path(sys.executable).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a step went.
+
+    Attributes:
+        output: what the step has to say; shown when it failed.
+    """
+
+    passed: bool
+    output: str = ""
+
+
+Step = Callable[[Path], Verdict]
+
+
+def command(*arguments: str) -> Step:
+    """A step that is another program, started in the root; it passes when that exits with 0."""
+
+    def step(root: Path) -> Verdict:
+        try:
+            done = subprocess.run(
+                arguments, cwd=root, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+        except OSError as error:
+            return Verdict(passed=False, output=f"{arguments[0]} cannot be started: {error}")
+        return Verdict(passed=done.returncode == 0, output=done.stdout)
+
+    return step
+
+
+def module(name: str, *arguments: str) -> Step:
+    """A step that is a module of this environment."""
+    return command(sys.executable, "-m", name, *arguments)
+
+
+def finding(find: Callable[[Path], Sequence[str]]) -> Step:
+    """A step that passes when a function finds nothing."""
+
+    def step(root: Path) -> Verdict:
+        found = find(root)
+        return Verdict(passed=not found, output="\n".join(found))
+
+    return step
+
+
+def loud(*arguments: str) -> Step:
+    """A step whose program shows its own progress."""
+
+    def step(root: Path) -> Verdict:
+        return Verdict(passed=subprocess.run(arguments, cwd=root, check=False).returncode == 0)
+
+    return step
+
+
+def _stale(root: Path) -> list[str]:
+    found = [f"{path} is stale:\n{difference}" for path, difference in generated.stale(root)]
+    return [*found, "run: python -m tools gen"] if found else []
+
+
+LINT: Mapping[str, Step] = {
+    "format": module("ruff", "format", "--check", "."),
+    "lint": module("ruff", "check", "."),
+    "types": module("mypy"),
+    "imports": command(str(SCRIPTS / "lint-imports")),
+    "generated": finding(_stale),
+    "specs": finding(spec_lint.lint),
+    "ids": finding(lambda root: references.unknown(root, load())),
+    "links": finding(links.broken),
+}
+CHECK: Mapping[str, Step] = {
+    **LINT,
+    "tests": loud(sys.executable, "-m", "pytest", "-q", "-m", "not real_engine and not slow"),
+}
+
+
+def run(steps: Mapping[str, Step], root: Path, *, say: Callable[[str], None]) -> list[str]:
+    """Run all steps, whatever fails.
+
+    Returns:
+        The names of those that failed.
+    """
+    failed = []
+    for name, step in steps.items():
+        started = time.monotonic()
+        verdict = step(root)
+        seconds = time.monotonic() - started
+        if not verdict.passed:
+            failed.append(name)
+            say(verdict.output.rstrip())
+        say(f"{'pass' if verdict.passed else 'FAIL'}  {name:<10} {seconds:6.1f} s")
+    return failed
