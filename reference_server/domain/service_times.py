@@ -87,5 +87,5 @@ class ServiceTimes:
             return 0.0
         if needed_ms <= 0:
             return 1.0
-        deviation = max(self.spread, 0.05) * needed_ms
+        deviation = max(self.spread * needed_ms, 0.05 * needed_ms, 1.0)  # the clock counts milliseconds
         return round(0.5 * (1 + math.erf((left_ms - needed_ms) / (deviation * math.sqrt(2)))), 4)

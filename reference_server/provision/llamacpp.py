@@ -32,6 +32,9 @@ FLAGS = (
     "-DLLAMA_BUILD_TESTS=OFF",
     "-DLLAMA_BUILD_EXAMPLES=OFF",
     "-DBUILD_SHARED_LIBS=OFF",
+    # The archive has no git history to take these from: they become the engine_version that the server reports.
+    f"-DLLAMA_BUILD_NUMBER={VERSION.removeprefix('b')}",
+    f"-DLLAMA_BUILD_COMMIT=src.{DIGEST.removeprefix('sha256:')[:8]}",
 )
 STEP = re.compile(r"^\[(\d+)/(\d+)\]|^\[\s*(\d+)%\]")  # ninja's and make's progress
 

@@ -62,7 +62,7 @@ class EngineProcess:
 
     async def exited(self) -> str:
         """Wait for its end, and say how it came: status or signal, and its last line."""
-        await self._reading
+        await asyncio.wait({self._reading})  # not awaited itself: whoever stops waiting must not end the reading
         code = await self._process.wait()
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         last = self.lines[-1] if self.lines else "no output"

@@ -1,0 +1,30 @@
+"""What is kept for later is bounded."""
+
+import pytest
+
+from reference_server.domain.deadlines import SLACK, Deadlines
+from reference_server.domain.retention import Retention
+
+
+@pytest.mark.req("OC-CORE-1009")
+@pytest.mark.parametrize(
+    ("tasks_max", "bytes_max"), [pytest.param(2, 10**6, id="count"), pytest.param(100, 25, id="bytes")]
+)
+def test_the_oldest_ended_tasks_go_first(tasks_max: int, bytes_max: int) -> None:
+    subject = Retention(ttl_ms=1_000, tasks_max=tasks_max, bytes_max=bytes_max)
+    for name in "abc":
+        subject.ended(name, size=10, now_ms=0)
+
+    assert ["a"] == subject.expired(1)
+    assert ["b", "c"] == subject.expired(1_000)
+
+
+@pytest.mark.req("OC-CORE-1008")
+def test_deadlines_that_no_longer_matter_do_not_pile_up() -> None:
+    subject = Deadlines()
+    for n in range(10 * SLACK):
+        subject.add(10**15 + n, f"t{n}")
+        subject.keep(lambda task_id: task_id == "t5", expected=1)
+
+    assert len(subject) <= SLACK + 3
+    assert ["t5"] == [task_id for task_id in subject.due(10**16) if task_id == "t5"]

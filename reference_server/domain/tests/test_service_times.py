@@ -1,0 +1,59 @@
+"""Predictions follow from what was measured."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reference_server.domain.service_times import RETRY_MS_MAX, RETRY_MS_MIN, ServiceTimes
+
+
+def measured() -> ServiceTimes:
+    times = ServiceTimes()
+    for _ in range(50):
+        times.observe(first_token_ms=100, decode_ms=1_090, tokens_out=100, max_tokens=100)
+    return times
+
+
+@pytest.mark.req("OC-CORE-1042")
+def test_before_the_first_measurement_nothing_is_predicted() -> None:
+    assert 0 == ServiceTimes().wait_ms(tasks_ahead=5, tokens_ahead=500, tokens_running=[100], slots=1)
+
+
+@pytest.mark.req("OC-CORE-1042")
+def test_the_wait_is_the_work_ahead_over_the_slots() -> None:
+    wait = measured().wait_ms(tasks_ahead=2, tokens_ahead=200, tokens_running=[50, 100], slots=2)
+
+    assert (2 * 100 + 200 * 10 + 150 * 10) / 2 == pytest.approx(wait, abs=2)
+
+
+@pytest.mark.req("OC-CORE-1043")
+def test_the_retry_hint_is_the_next_free_slot() -> None:
+    hint = measured().retry_after_ms(tasks_ahead=0, tokens_ahead=0, tokens_running=[80, 20], slots=2)
+
+    assert 200 == pytest.approx(hint, abs=2)
+
+
+@pytest.mark.req("OC-CORE-1043")
+@given(
+    running=st.lists(st.floats(0, 1e9), max_size=5),
+    ahead=st.integers(0, 10**6),
+    slots=st.integers(0, 64),
+)
+def test_the_retry_hint_stays_within_its_bounds(running: list[float], ahead: int, slots: int) -> None:
+    hint = measured().retry_after_ms(tasks_ahead=ahead, tokens_ahead=ahead, tokens_running=running, slots=slots)
+
+    assert RETRY_MS_MIN <= hint <= RETRY_MS_MAX
+
+
+@pytest.mark.req("OC-CTRL-2023")
+@given(needed=st.floats(0, 1e7), left=st.floats(-1e7, 1e7), more=st.floats(0, 1e6))
+def test_the_probability_is_one_and_grows_with_the_time_left(needed: float, left: float, more: float) -> None:
+    times = measured()
+    less, greater = (times.on_time_probability(needed_ms=needed, left_ms=ms) for ms in (left, left + more))
+
+    assert 0 <= less <= greater <= 1
+
+
+@pytest.mark.req("OC-CTRL-2023")
+def test_a_prediction_that_just_fits_is_a_coin_toss() -> None:
+    assert pytest.approx(0.5) == measured().on_time_probability(needed_ms=1_000, left_ms=1_000)

@@ -1,0 +1,142 @@
+"""The queue against a naive model, and each full policy by example."""
+
+from typing import ClassVar
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from reference_server.domain.task import Priority
+from reference_server.domain.task_queue import Bounds, FullPolicy, QueueFullError, TaskQueue
+
+PRIORITIES = st.sampled_from(["interactive", "batch"])
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """The queue beside two plain lists."""
+
+    policies: ClassVar = ["reject", "drop-lru", "shed-low-priority"]
+
+    @initialize(
+        policy=st.sampled_from(policies),
+        interactive=st.integers(1, 3),
+        batch=st.integers(1, 3),
+        total=st.integers(1, 6),
+    )
+    def start(self, policy: FullPolicy, interactive: int, batch: int, total: int) -> None:
+        self.bounds = Bounds(interactive=interactive, batch=batch, total=total, policy=policy)
+        self.queue = TaskQueue(self.bounds)
+        self.lanes: dict[str, list[tuple[str, int]]] = {"interactive": [], "batch": []}
+        self.count = 0
+
+    def model_victim(self, newcomer: Priority) -> str | None:
+        own, batch = self.lanes[newcomer], self.lanes["batch"]
+        lane_full = len(own) >= getattr(self.bounds, newcomer)
+        match self.bounds.policy:
+            case "drop-lru" if lane_full:
+                return own[0][0]
+            case "drop-lru" if batch:
+                return batch[0][0]
+            case "drop-lru" if newcomer == "interactive" and own:
+                return own[0][0]
+            case "shed-low-priority" if newcomer == "interactive" and not lane_full and batch:
+                return batch[-1][0]
+            case _:
+                return None
+
+    @rule(priority=PRIORITIES, tokens=st.integers(1, 9))
+    def put(self, priority: Priority, tokens: int) -> None:
+        self.count += 1
+        task_id = f"t{self.count}"
+        waiting = sum(map(len, self.lanes.values()))
+        room = len(self.lanes[priority]) < getattr(self.bounds, priority) and waiting < self.bounds.total
+        victim = None if room else self.model_victim(priority)
+        if not room and victim is None:
+            before = self.queue.ids()
+            with pytest.raises(QueueFullError):
+                self.queue.put(task_id, priority, tokens=tokens)
+            assert before == self.queue.ids()
+            return
+        for lane in self.lanes.values():
+            lane[:] = [entry for entry in lane if entry[0] != victim]
+        ahead = len(self.lanes["interactive"]) + (len(self.lanes["batch"]) if priority == "batch" else 0)
+        placed = self.queue.put(task_id, priority, tokens=tokens)
+        self.lanes[priority].append((task_id, tokens))
+        assert (ahead, victim) == (placed.position, placed.dropped)
+
+    @rule()
+    def pop(self) -> None:
+        lane = self.lanes["interactive"] or self.lanes["batch"]
+        expected = lane.pop(0)[0] if lane else None
+        assert expected == self.queue.pop()
+
+    @rule(data=st.data())
+    def remove(self, data: st.DataObject) -> None:
+        ids = [task_id for lane in self.lanes.values() for task_id, _ in lane]
+        chosen = data.draw(st.sampled_from([*ids, "unknown"]))
+        for lane in self.lanes.values():
+            lane[:] = [entry for entry in lane if entry[0] != chosen]
+        assert (chosen in ids) == self.queue.remove(chosen)
+
+    @invariant()
+    def same_order_positions_and_sums(self) -> None:
+        ids = [task_id for lane in self.lanes.values() for task_id, _ in lane]
+        assert ids == self.queue.ids()
+        assert list(range(len(ids))) == [self.queue.position(task_id) for task_id in ids]
+        assert sum(t for _, t in self.lanes["interactive"]) == self.queue.tokens_ahead("interactive")
+        assert sum(t for lane in self.lanes.values() for _, t in lane) == self.queue.tokens_ahead("batch")
+
+    @invariant()
+    def bounds_hold(self) -> None:
+        assert self.queue.depth("interactive") <= self.bounds.interactive
+        assert self.queue.depth("batch") <= self.bounds.batch
+        assert len(self.queue) <= self.bounds.total
+
+
+TestQueue = pytest.mark.req("OC-CORE-1001", "OC-CORE-1002", "OC-CORE-1004", "OC-CORE-1005", "OC-CORE-1007")(
+    QueueMachine.TestCase
+)
+TestQueue.settings = settings(max_examples=200, deadline=None)
+
+
+def full(policy: FullPolicy, *, total: int = 4) -> TaskQueue:
+    queue = TaskQueue(Bounds(interactive=2, batch=2, total=total, policy=policy))
+    queue.put("b1", "batch", tokens=1)
+    queue.put("b2", "batch", tokens=1)
+    return queue
+
+
+@pytest.mark.req("ORCH-3005")
+def test_drop_lru_drops_the_one_that_waited_longest_in_its_own_lane() -> None:
+    placed = full("drop-lru").put("b3", "batch", tokens=1)
+
+    assert ("b1", 1) == (placed.dropped, placed.position)
+
+
+@pytest.mark.req("OC-CORE-1007")
+def test_drop_lru_never_drops_interactive_for_batch() -> None:
+    queue = TaskQueue(Bounds(interactive=2, batch=2, total=2, policy="drop-lru"))
+    queue.put("i1", "interactive", tokens=1)
+    queue.put("i2", "interactive", tokens=1)
+
+    with pytest.raises(QueueFullError):
+        queue.put("b1", "batch", tokens=1)
+    assert ["i1", "i2"] == queue.ids()
+
+
+@pytest.mark.req("ORCH-3005")
+def test_shedding_takes_the_youngest_batch_task_for_an_interactive_one() -> None:
+    placed = full("shed-low-priority", total=2).put("i1", "interactive", tokens=1)
+
+    assert "b2" == placed.dropped
+
+
+@pytest.mark.req("OC-CORE-1003")
+def test_a_hundred_thousand_tasks_go_through_in_order() -> None:
+    queue = TaskQueue(Bounds(interactive=1, batch=100_000, total=100_001))
+    ids = [str(n) for n in range(100_000)]
+    for task_id in ids:
+        queue.put(task_id, "batch", tokens=1)
+
+    assert ids == [queue.pop() for _ in ids]

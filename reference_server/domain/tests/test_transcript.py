@@ -1,0 +1,46 @@
+"""The transcript: numbered tokens, one end, bounded."""
+
+from itertools import chain
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reference_server.domain import transcript as module
+from reference_server.domain.transcript import TokenFrame, Transcript, TranscriptClosedError, TranscriptFullError
+
+
+@pytest.mark.req("OC-CTRL-2022")
+@given(reads=st.lists(st.lists(st.text(max_size=5), max_size=4), max_size=10))
+def test_tokens_are_numbered_without_a_gap_over_all_reads(reads: list[list[str]]) -> None:
+    subject = Transcript()
+
+    for pieces in reads:
+        subject.append_tokens(pieces)
+
+    frames = subject.since(0, 1_000)
+    assert [TokenFrame(t, i) for i, t in enumerate(chain(*reads))] == frames
+
+
+@pytest.mark.req("ORCH-3026")
+@pytest.mark.parametrize("terminal", ["end", "error"])
+def test_nothing_follows_a_terminal_frame(terminal: str) -> None:
+    subject = Transcript()
+    subject.append(terminal, {})
+
+    with pytest.raises(TranscriptClosedError):
+        subject.append_tokens(["late"])
+    with pytest.raises(TranscriptClosedError):
+        subject.append("end", {})
+    assert 1 == len(subject)
+
+
+@pytest.mark.req("OC-CORE-1008")
+def test_a_runaway_answer_is_refused_and_nothing_of_the_read_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BYTES_MAX", 10)
+    subject = Transcript()
+    subject.append_tokens(["12345678"])
+
+    with pytest.raises(TranscriptFullError):
+        subject.append_tokens(["a", "bcd"])
+    assert 1 == subject.tokens_total
