@@ -59,6 +59,19 @@ def test_check_is_lint_and_the_tests() -> None:
     assert {"format", "lint", "types", "imports", "generated", "specs", "ids", "links"} == set(steps.LINT)
 
 
+@pytest.mark.parametrize(
+    ("problems", "code", "last"),
+    [pytest.param([], 0, "all passed", id="green"), pytest.param(["x.md: broken"], 1, "failed: only", id="red")],
+)
+def test_the_exit_code_and_the_last_line_say_whether_all_passed(
+    problems: list[str], code: int, last: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "LINT", {"only": steps.finding(lambda _: problems)})
+
+    assert code == main(["lint"])
+    assert last == capsys.readouterr().out.splitlines()[-1]
+
+
 def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["--help"])
