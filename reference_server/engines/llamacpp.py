@@ -1,7 +1,7 @@
 """llama.cpp's `llama-server`, on its native API.
 
-One token of the engine is one piece: a frame whose text stands for several tokens (the engine holds incomplete
-characters back) is followed by empty pieces, so that the number of pieces is the number of tokens.
+One token of the engine is one piece. The engine holds incomplete characters back, and a frame's text may then stand for
+several tokens: an empty piece is put before it for each token that was held back.
 
 Source: ORCH-3054, OC-ADAPT-5001, OC-ADAPT-5011; the wire format is llama.cpp's tools/server/README.md.
 """
@@ -56,7 +56,10 @@ class LlamaCpp:
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._model_file = model_file
         self._session: aiohttp.ClientSession | None = None
-        self._slot_of: dict[str, int] = {}  # which slot serves which task, as far as the engine has told
+        self._slots_total = 0
+        # Which slot each task was given. The engine tells only in its last frame which one it chose by itself (b11434),
+        # and a stop can be confirmed only of a slot that is known: so we choose.
+        self._slot_of: dict[str, int] = {}
 
     async def readiness(self) -> Readiness:
         """`GET /health`: 200 ready, 503 loading; anything else, or no answer, is down."""
@@ -74,6 +77,7 @@ class LlamaCpp:
             version, slots, ctx_max = str(props["build_info"]), int(props["total_slots"]), int(settings["n_ctx"])
         except (KeyError, TypeError, ValueError) as error:
             raise EngineFaultError(f"/props is not llama-server's: {error!r}") from None
+        self._slots_total = slots
         path = self._model_file or str(props.get("model_path") or "")
         return Properties(
             engine_version=version,
@@ -93,21 +97,22 @@ class LlamaCpp:
 
     async def complete(self, request: Completion) -> AsyncGenerator[EngineEvent, None]:
         """`POST /completion` as a stream. Closing the generator closes the connection: that is the cancel."""
-        reader = SseReader()
+        reader, pieces_of = SseReader(), _Pieces()
+        if (slot := self._free_slot()) is not None:
+            self._slot_of[request.task_id] = slot
         try:
-            async with self._request("POST", "/completion", _body_of(request), is_stream=True) as answer:
+            async with self._request("POST", "/completion", _body_of(request, slot), is_stream=True) as answer:
                 await _require_stream(answer)
                 async for chunk in answer.content.iter_any():
                     pieces: list[str] = []
                     for data in reader.feed(chunk):
                         frame = _frame_of(data)
-                        self._slot_of[request.task_id] = int(frame.get("id_slot", -1))
-                        pieces += _pieces_of(frame)
+                        pieces += pieces_of(frame)
                         if frame.get("stop"):
                             if pieces:
                                 yield Tokens(tuple(pieces))
-                            yield _finished_of(frame)
                             self._slot_of.pop(request.task_id, None)
+                            yield _finished_of(frame)
                             return
                     if pieces:
                         yield Tokens(tuple(pieces))
@@ -116,20 +121,28 @@ class LlamaCpp:
         raise EngineLostError("the stream ended without its final frame")
 
     async def confirm_stopped(self, task_id: str) -> None:
-        """Look at `/slots` until the task's slot, or any slot when it got none yet, is idle.
+        """Look at `/slots` until the task's slot is idle.
 
         A server started without `--slots` cannot be asked; there the closed connection has to be enough.
         """
-        slot = self._slot_of.pop(task_id, None)
-        while True:
-            try:
-                slots = await self._json("GET", "/slots")
-            except EngineRefusedError:
-                return
-            busy = [s["id"] for s in slots if s.get("is_processing")] if isinstance(slots, list) else []
-            if slot not in busy if slot is not None else len(busy) < len(slots):
+        while (slot := self._slot_of.get(task_id)) is not None:
+            if not await self._is_processing(slot):
+                self._slot_of.pop(task_id, None)
                 return
             await asyncio.sleep(IDLE_POLL_S)
+
+    async def _is_processing(self, slot: int) -> bool:
+        try:
+            slots = await self._json("GET", "/slots")
+        except EngineRefusedError:
+            return False
+        if not isinstance(slots, list) or not all(isinstance(entry, dict) for entry in slots):
+            raise EngineFaultError("/slots did not answer a list of slots")
+        return any(entry.get("id") == slot and entry.get("is_processing") for entry in slots)
+
+    def _free_slot(self) -> int | None:
+        """The lowest slot that none of our tasks has; None lets the engine choose, or wait."""
+        return min(set(range(self._slots_total)) - set(self._slot_of.values()), default=None)
 
     async def usage(self) -> Usage:
         """`GET /metrics`: what this version exports; newer builds have no KV figure any more."""
@@ -155,8 +168,9 @@ class LlamaCpp:
         self, method: str, path: str, body: object = None, *, is_stream: bool = False
     ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
         if self._session is None:
-            # keepalive below the 5 s of common servers: a connection they are about to close is never used again
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4.0)
+            # A connection for each request: llama-server was seen (b11434) to reset one that had carried a stream, and a
+            # completion that may have been received must not be sent again.
+            connector = aiohttp.TCPConnector(limit=0, force_close=True)
             self._session = aiohttp.ClientSession(connector=connector, headers=self._headers)
         total = None if is_stream else ANSWER_LIMIT_S
         limit = aiohttp.ClientTimeout(total=total, sock_connect=CONNECT_LIMIT_S)
@@ -178,15 +192,15 @@ class LlamaCpp:
             raise EngineFaultError(f"{path} did not answer JSON") from None
 
 
-def _body_of(request: Completion) -> dict[str, object]:
+def _body_of(request: Completion, slot: int | None) -> dict[str, object]:
     profile = PROFILES["v1"]
     return {
+        "id_slot": -1 if slot is None else slot,
         "prompt": request.prompt,
         "n_predict": request.max_tokens,
         "stream": True,
         "seed": request.seed % SEED_RANDOM,
         "cache_prompt": request.reuse_cache and not request.strict,
-        "return_tokens": True,
         "temperature": profile.temperature,
         "top_k": profile.top_k,
         "top_p": profile.top_p,
@@ -214,14 +228,22 @@ def _frame_of(data: bytes) -> dict[str, Any]:
     return frame
 
 
-def _pieces_of(frame: dict[str, Any]) -> list[str]:
-    """The pieces of one frame; the final frame repeats no text."""
-    if frame.get("stop"):
-        return []
-    content = frame.get("content")
-    if not isinstance(content, str):
-        raise EngineFaultError("a frame of the stream has no text")
-    return [content] + [""] * (len(frame.get("tokens") or ()) - 1)
+class _Pieces:
+    """Counts as the engine counts: `tokens_predicted` runs ahead of the frames while a character is incomplete."""
+
+    def __init__(self) -> None:
+        self._counted = 0
+
+    def __call__(self, frame: dict[str, Any]) -> list[str]:
+        """The pieces of one frame: an empty one for each token that was held back, then the text."""
+        content, predicted = frame.get("content"), frame.get("tokens_predicted")
+        if not isinstance(content, str) or not isinstance(predicted, int):
+            raise EngineFaultError("a frame of the stream has no text or no count")
+        new = predicted - self._counted
+        self._counted = max(self._counted, predicted)
+        if content:
+            return [""] * (new - 1) + [content]
+        return [""] * new
 
 
 def _finished_of(frame: dict[str, Any]) -> Finished:

@@ -1,5 +1,7 @@
 """The core by example: admission, dispatch, the races, and what is left behind."""
 
+from collections.abc import Callable
+
 import pytest
 
 from reference_server.domain.core import Core
@@ -73,7 +75,7 @@ def test_a_slot_that_is_not_confirmed_is_quarantined_until_it_is() -> None:
 def test_of_three_racing_ends_the_first_wins_and_the_rest_change_nothing(winner: str) -> None:
     subject = core()
     task = subject.submit(request("a"), tokens_in=1, now_ms=0)
-    ends = {
+    ends: dict[str, Callable[[], bool]] = {
         "finish": lambda: subject.finish("a", DONE, 1),
         "fail": lambda: subject.fail("a", LOST, 1),
         "cancel": lambda: subject.cancel("a", "client", 1),
@@ -178,7 +180,7 @@ def test_a_deadline_shorter_than_the_measured_decode_is_refused() -> None:
     subject.pools["p"].times.observe(first_token_ms=100, decode_ms=1_000, tokens_out=10, max_tokens=10)
 
     assert "DEADLINE_UNMET" == refusal(subject, max_tokens=16, deadline_ms=1_000).code
-    assert subject.submit(request("ok", deadline_ms=2_000), tokens_in=1, now_ms=0)
+    assert "running" == subject.submit(request("ok", deadline_ms=2_000), tokens_in=1, now_ms=0).state
 
 
 @pytest.mark.req("OC-CORE-1026")

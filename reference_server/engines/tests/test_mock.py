@@ -1,0 +1,64 @@
+"""The embedded mock: deterministic, honest about itself, and able to misbehave."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from reference_server.config import MockEngine
+from reference_server.engines.base import Completion, EngineLostError, Finished, Tokens
+from reference_server.engines.mock import VERSION, Mock
+
+FAST = MockEngine(token_ms=0, prompt_ms=0)
+
+
+async def pieces(mock: Mock, *, seed: int = 1, prompt: str = "hi", max_tokens: int = 64) -> tuple[str, ...]:
+    request = Completion(task_id=f"t{seed}", prompt=prompt, max_tokens=max_tokens, seed=seed)
+    events = [event async for event in mock.complete(request)]
+    assert isinstance(events[-1], Finished)
+    return sum((event.pieces for event in events if isinstance(event, Tokens)), ())
+
+
+@pytest.mark.req("OC-CORE-1030")
+async def test_equal_inputs_give_equal_pieces_however_they_are_paced() -> None:
+    paced = Mock(MockEngine(token_ms=0.3, prompt_ms=0))
+
+    assert await pieces(Mock(FAST)) == await pieces(paced)
+
+
+@pytest.mark.req("OC-CORE-1030")
+async def test_another_seed_or_prompt_gives_other_pieces() -> None:
+    mock = Mock(FAST)
+    streams = {await pieces(mock, seed=seed) for seed in range(64)} | {await pieces(mock, prompt="ho")}
+
+    assert 65 == len(streams)
+
+
+@pytest.mark.req("ORCH-3058")
+async def test_it_says_that_it_is_a_stand_in() -> None:
+    properties = await Mock(FAST).properties()
+
+    assert VERSION.startswith("mock-")
+    assert properties.features["stand_in"] is True
+
+
+@pytest.mark.req("ORCH-3058")
+async def test_it_dies_when_it_is_told_to() -> None:
+    mock = Mock(MockEngine(token_ms=0, prompt_ms=0, die_after_tokens=3))
+
+    with pytest.raises(EngineLostError):
+        await pieces(mock)
+    assert set() == mock.active
+
+
+@pytest.mark.req("ORCH-3058", "ORCH-3017")
+async def test_it_stalls_when_it_is_told_to_and_lets_go_when_closed() -> None:
+    mock = Mock(MockEngine(token_ms=0, prompt_ms=0, stall_after_tokens=3))
+    async with aclosing(mock.complete(Completion(task_id="t", prompt="p", max_tokens=9, seed=1))) as events:
+        assert isinstance(await anext(events), Tokens)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await anext(events)
+
+    await mock.confirm_stopped("t")
+    assert set() == mock.active
