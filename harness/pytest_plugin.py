@@ -1,13 +1,22 @@
-"""What every test run of this repository knows: requirement ids on tests, and the options of a conformance run.
+"""What every test run of this repository knows: requirement ids on tests, and how scenarios are run and judged.
 
 Loaded with `-p harness.pytest_plugin`. Kept light: nothing heavy is imported before a scenario needs it.
+
+A scenario passes when its steps do, when it has sent something at all, and when nothing that it recorded breaks a
+universal rule (`harness.checks.judge`).
 """
 
 import inspect
-from collections.abc import Callable
+import sys
+from collections import Counter
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
+
+from harness.outcome import NotTestableError, Outcome
+
+pytest_plugins = ("harness.fixtures",)
 
 REQUIREMENT_TAG = ("ORCH-", "OC-", "HME-")
 
@@ -15,24 +24,46 @@ MARKS = (
     "req(*ids): the requirements that this test proves",
     "real_engine: needs a real engine; a stand-in does not claim it",
     "stand_in: needs an engine that fails on demand, which no real one does",
-    "own_server: starts servers of its own; not applicable to a server given by --server-url",
     "slow: takes more than some seconds",
 )
+
+FAILED_STEP = pytest.StashKey[str]()
+"""The kind (`given`, `when`, `then`) of the step that raised."""
+
+OUTCOMES = pytest.StashKey[dict[str, tuple[Outcome, str]]]()
+"""Of a session: every scenario's outcome and reason, by node id."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of a conformance run."""
     group = parser.getgroup("orchqueue", "conformance of an OrchQueue server")
     group.addoption("--server-url", metavar="URL", help="judge the server at this URL instead of starting one")
+    group.addoption(
+        "--server-cmd", metavar="COMMAND", help="start this server; {config} stands for a configuration file"
+    )
+    group.addoption("--token-env", metavar="NAME", help="the environment variable with the API token of --server-url")
+    group.addoption("--engine-url", metavar="URL", help="the llama-server behind --server-url, to compare with")
     group.addoption("--req", metavar="ID", action="append", default=[], help="only what proves this requirement id")
+    group.addoption(
+        "--events-fd", metavar="FD", type=int, help="write the run's events as JSON lines to this descriptor"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marks."""
+    """Register the marks and, when asked for, the writer of events."""
     for mark in MARKS:
         config.addinivalue_line("markers", mark)
+    config.stash[OUTCOMES] = {}
+    if (fd := config.getoption("--events-fd")) is not None:
+        from harness.report.events import EventWriter
+
+        config.pluginmanager.register(EventWriter(fd), "orchqueue-events")
 
 
+# ── requirement ids ──
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_bdd_apply_tag(tag: str, function: Callable[..., Any]) -> bool | None:
     """Turn a tag that is a requirement id into a `req` mark; other tags are marks of their own name."""
     if not tag.startswith(REQUIREMENT_TAG):
@@ -41,22 +72,107 @@ def pytest_bdd_apply_tag(tag: str, function: Callable[..., Any]) -> bool | None:
     return True
 
 
+def requirement_ids(item: pytest.Item) -> set[str]:
+    """The ids of all `req` marks of a test, inherited ones included."""
+    return {identifier for mark in item.iter_markers("req") for identifier in mark.args}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse ids that no spec states, write the ids down for JUnit, and keep what proves the wanted ones."""
+    named = {item: requirement_ids(item) for item in items}
+    _require_known({item.nodeid: ids for item, ids in named.items() if ids}, set(config.getoption("--req")))
+    for item, ids in named.items():
+        item.user_properties += [("requirement", identifier) for identifier in sorted(ids)]
+    wanted = set(config.getoption("--req"))
+    if wanted:
+        config.hook.pytest_deselected(items=[item for item in items if not wanted & named[item]])
+        items[:] = [item for item in items if wanted & named[item]]
+
+
+def _require_known(named: dict[str, set[str]], wanted: set[str]) -> None:
+    if not named and not wanted:
+        return
+    from harness import requirements
+
+    known = requirements.load().keys()
+    wrong = [f"{nodeid}: {', '.join(sorted(ids - known))}" for nodeid, ids in named.items() if ids - known]
+    if wanted - known:
+        wrong.append(f"--req: {', '.join(sorted(wanted - known))}")
+    if wrong:
+        raise pytest.UsageError("requirement ids that contracts/specs does not state:\n  " + "\n  ".join(wrong))
+
+
+# ── scenarios ──
+
+
 def pytest_bdd_before_step_call(step: Any, step_func: Callable[..., Any]) -> None:
     """Refuse async steps: pytest-bdd would drop the coroutine and pass."""
     if inspect.iscoroutinefunction(step_func):
         raise pytest.UsageError(f"async step: {step.name}")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep what proves the wanted ids."""
-    wanted = set(config.getoption("--req"))
-    if not wanted:
+def pytest_bdd_step_error(request: pytest.FixtureRequest, step: Any) -> None:
+    """Remember which kind of step failed."""
+    request.node.stash[FAILED_STEP] = step.type
+
+
+def pytest_bdd_after_scenario(request: pytest.FixtureRequest) -> None:
+    """Judge all that was recorded; a scenario that has failed already is not judged further."""
+    if sys.exc_info()[0] is not None:
         return
-    kept = [item for item in items if wanted & requirement_ids(item)]
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = kept
+    from harness.checks.judge import judge
+    from harness.expect import require
+    from harness.schema import contract
+
+    history = request.getfixturevalue("history")
+    if history.is_empty:
+        raise NotTestableError("the scenario sent nothing: it cannot have shown anything")
+    require(judge(history, contract()))
 
 
-def requirement_ids(item: pytest.Item) -> set[str]:
-    """The ids of all `req` marks of a test, inherited ones included."""
-    return {identifier for mark in item.iter_markers("req") for identifier in mark.args}
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Give the report of a scenario its outcome; turn what does not apply into a skip, and a warning into a pass."""
+    report = yield
+    from harness.scenario import scenario_of
+
+    if scenario_of(item) is None or (call.excinfo is None and call.when != "call"):
+        return report
+    from harness.verdict import verdict_of
+
+    error = call.excinfo.value if call.excinfo is not None else None
+    verdict = verdict_of(error, in_given=item.stash.get(FAILED_STEP, "") == "given", level_of=_level_of)
+    if verdict.outcome is Outcome.NOT_APPLICABLE:
+        path, line, _ = item.location
+        report.outcome, report.longrepr = "skipped", (path, (line or 0) + 1, f"NOT_APPLICABLE: {verdict.message}")
+    elif verdict.outcome is Outcome.WARN:
+        report.outcome, report.longrepr = "passed", None
+    item.user_properties.append(("outcome", str(verdict.outcome)))
+    report.user_properties = list(item.user_properties)
+    report.verdict = verdict  # type: ignore[attr-defined]  # for those who listen to reports
+    results = item.config.stash[OUTCOMES]
+    if item.nodeid not in results or verdict.outcome.is_failure:
+        results[item.nodeid] = (verdict.outcome, verdict.message)
+    return report
+
+
+def _level_of(identifier: str) -> str:
+    from harness import requirements
+
+    found = requirements.load().get(identifier)
+    return found.level if found is not None else "MUST"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Count scenarios by outcome, and say what did not apply, and why."""
+    results = config.stash[OUTCOMES]
+    if not results:
+        return
+    counts = Counter(outcome for outcome, _ in results.values())
+    terminalreporter.section("scenarios")
+    terminalreporter.write_line(", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome]))
+    for nodeid, (outcome, message) in results.items():
+        if outcome in (Outcome.NOT_APPLICABLE, Outcome.WARN):
+            terminalreporter.write_line(f"{outcome} {nodeid.rpartition('::')[2]}: {message}")

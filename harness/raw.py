@@ -63,7 +63,14 @@ def _answer(sock: socket.socket) -> tuple[int, Headers, bytes]:
     return status, headers, bytes(body)
 
 
-def _sent_headers(data: bytes) -> tuple[tuple[str, str], ...]:
-    lines = data.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+def _sent_headers(data: bytes) -> Headers:
+    """As a recipient would read them; a line that begins with a blank goes on from the one before."""
+    lines = data.partition(b"\r\n\r\n")[0].replace(b"\r\n\t", b"\n\t").replace(b"\r\n ", b"\n ").split(b"\r\n")[1:]
     pairs = (line.decode("latin-1").partition(":") for line in lines)
-    return tuple((name.lower(), value.strip()) for name, _, value in pairs if name.lower() != "authorization")
+    return tuple((name.lower(), value.strip(" ")) for name, _, value in pairs if name.lower() != "authorization")
+
+
+def go_away(url: str, data: bytes) -> None:
+    """Send `data` and close the connection without waiting for an answer."""
+    with connect(url) as sock, suppress(*RESET):
+        sock.sendall(data)

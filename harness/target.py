@@ -83,7 +83,8 @@ class Servers:
 
     Args:
         command: `{config}` in it is replaced by the path of a configuration file; without it, settings cannot be given.
-        replica: the replica that pools get: the real engine's address, or None for the server's own default.
+            Empty: servers cannot be started at all, because the one under test was given by its URL.
+        replica: the replica that pools get: the real engine's address, or None for the embedded one.
         folder: for configuration files and logs.
     """
 
@@ -93,6 +94,10 @@ class Servers:
         self._folder = folder
         self._started: dict[str, Target] = {}
         self._count = 0
+
+    def default(self) -> Target:
+        """The server as it comes, on the engine of this run."""
+        return self.get(pool_settings({}, self.replica) if self.replica else {})
 
     def get(self, settings: Settings) -> Target:
         """A server with these settings, started at most once."""
@@ -112,6 +117,8 @@ class Servers:
             CannotRunError: it did not come up.
             NotApplicableError: the command takes no configuration.
         """
+        if not self._command:
+            raise NotApplicableError("needs a server of its own, with its own settings; this one was given by its URL")
         self._count += 1
         folder = self._folder / f"server-{self._count}"
         folder.mkdir(parents=True)
@@ -150,6 +157,17 @@ class Servers:
         path = folder / "config.yaml"
         path.write_text(json.dumps(settings, indent=2), encoding="utf-8")  # JSON is YAML
         return str(path)
+
+
+def pool_settings(pool: Settings, replica: Settings | None, **other: Any) -> Settings:
+    """A configuration file with one pool.
+
+    Args:
+        pool: its settings, without replicas.
+        replica: its one replica; None = the server's default.
+        other: top-level settings.
+    """
+    return {"pools": [{**pool, **({"replicas": [replica]} if replica else {})}], **other}
 
 
 def split(command: str) -> list[str]:

@@ -6,12 +6,14 @@ Source: ORCH-3028, OC-CORE-1041, OC-METRICS-7101, OC-METRICS-7102.
 import functools
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 import yaml
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness.checks.violation import Violation
@@ -51,7 +53,20 @@ def parse(text: str) -> Scrape:
     Raises:
         ValueError: it is not.
     """
-    families = list(text_string_to_metric_families(text))
+    return _scrape(text_string_to_metric_families(text))
+
+
+def parse_openmetrics(text: str) -> Scrape:
+    """Read OpenMetrics text, which is stricter: its last line is `# EOF`, and names follow its rules.
+
+    Raises:
+        ValueError: it is not.
+    """
+    return _scrape(openmetrics.text_string_to_metric_families(text))  # type: ignore[no-untyped-call]
+
+
+def _scrape(parsed: Iterable[Metric]) -> Scrape:
+    families = list(parsed)
     types = {f"{f.name}_total" if f.type == "counter" else f.name: f.type for f in families}
     samples = tuple(Sample(s.name, dict(s.labels), s.value) for f in families for s in f.samples)
     return Scrape(types, samples)

@@ -5,6 +5,7 @@ What is installed is asked of `python -m reference_server engines list --json`: 
 Source: ORCH-3051, ORCH-3054.
 """
 
+import hashlib
 import json
 import socket
 import subprocess
@@ -95,6 +96,26 @@ def busy_slots(engine_url: str) -> int:
     """How many slots of a llama-server are at work now, by its own `/slots`."""
     slots = httpx.get(f"{engine_url}/slots", timeout=ANSWER_S, trust_env=False).raise_for_status().json()
     return sum(1 for slot in slots if slot["is_processing"])
+
+
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """What a llama-server says of itself.
+
+    Attributes:
+        model_digest: `sha256:…` of the file that it names, hashed here.
+    """
+
+    build: str
+    model_digest: str
+
+
+def properties(engine_url: str) -> Properties:
+    """`GET /props`, and the digest of its model's file."""
+    props = httpx.get(f"{engine_url}/props", timeout=ANSWER_S, trust_env=False).raise_for_status().json()
+    with Path(props["model_path"]).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Properties(build=str(props["build_info"]), model_digest=f"sha256:{digest}")
 
 
 def completion(engine_url: str, body: dict[str, Any]) -> str:

@@ -1,0 +1,60 @@
+@ORCH-3035 @OC-CTRL-2040
+Feature: Authentication
+  One token opens both planes. Without it nothing is told and nothing happens.
+
+  Background:
+    Given a server that wants a token
+
+  Scenario Outline: a request without the token is refused on every path
+    When <request> is sent without a token
+    Then it is refused with UNAUTHENTICATED
+    And the answer says how to authenticate
+    And nothing was enqueued
+
+    Examples:
+      | request                    |
+      | POST /v1/tasks             |
+      | GET /v1/tasks/ID           |
+      | GET /v1/tasks/ID/stream    |
+      | POST /v1/tasks/ID/cancel   |
+      | GET /v1/sessions/ID        |
+      | DELETE /v1/sessions/ID     |
+      | GET /v1/capabilities       |
+      | GET /v1/pools/POOL/health  |
+
+  Scenario Outline: a wrong token is refused on both planes
+    When <request> is sent with the token "<token>"
+    Then it is refused with FORBIDDEN
+    And nothing was enqueued
+
+    Examples:
+      | request              | token    |
+      | POST /v1/tasks       | wrong    |
+      | GET /v1/capabilities | wrong    |
+      | GET /v1/capabilities | too-long |
+      | GET /v1/capabilities | a-prefix |
+      | GET /v1/capabilities | no-ascii |
+
+  Scenario Outline: what is no bearer token counts as none
+    When GET /v1/capabilities is sent with the header "<authorization>"
+    Then it is refused with UNAUTHENTICATED
+
+    Examples:
+      | authorization          |
+      | Bearer                 |
+      | Basic dXNlcjpwYXNz     |
+      | Token x                |
+
+  Scenario: a token in the address is no token
+    When GET /v1/capabilities is sent with the token in its query
+    Then it is refused with UNAUTHENTICATED
+
+  Scenario: a stranger cannot cancel or read
+    Given a running task
+    When POST /v1/tasks/ID/cancel is sent without a token
+    Then it is refused with UNAUTHENTICATED
+    And its state is running
+
+  Scenario: liveness needs no token
+    When GET /healthz is sent without a token
+    Then it is answered with 200

@@ -1,0 +1,25 @@
+@stand_in @ORCH-3058
+Feature: Engine faults
+  An engine that dies or stands still ends its task with a typed, retriable error, and the server goes on.
+
+  @OC-CTRL-2030
+  Scenario: an engine that dies while it decodes is a reset worker
+    Given a server whose engine dies after 5 tokens
+    When a task of 20 tokens is submitted
+    And its stream is read to the end
+    Then it ended with WORKER_RESET, retriable, after 5 tokens
+
+  @ORCH-3016 @OC-CORE-1022
+  Scenario: an engine that stands still is ended by the watchdog
+    Given a server whose engine stands still after 5 tokens
+    When a task of 20 tokens is submitted
+    And its stream is read to the end
+    Then it ended with DECODE_TIMEOUT, retriable, after 5 tokens
+    And the server is idle within 1000 ms
+
+  @ORCH-3016 @OC-CORE-1022
+  Scenario: a task that outlasts its wall time is ended by the watchdog
+    Given a server whose tasks may run 300 ms
+    When a long task is submitted
+    And its stream is read to the end
+    Then it ended with DECODE_TIMEOUT, retriable, after 1 tokens or more

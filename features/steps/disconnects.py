@@ -1,0 +1,86 @@
+"""Readers and clients that go away, at every point of a task's life."""
+
+from typing import Literal
+
+from pytest_bdd import given, parsers, then, when
+
+from features.steps.hostile import JSON, dumped
+from features.steps.tasks import every_slot_is_busy
+from features.steps.world import END_MS, World
+from harness.expect import assert_ended_well, assert_status
+from harness.raw import go_away
+
+
+@given(parsers.re(r"a task of (?P<tokens>\d+) tokens that is (?P<when>waiting|running)$"))
+def a_task_that_is(world: World, tokens: str, when: str) -> None:
+    _a_task(world, when, max_tokens=int(tokens), seed=7)
+
+
+@given(parsers.re(r"a task that is (?P<when>waiting|starting|running) and wants to be canceled on disconnect$"))
+def a_task_to_cancel(world: World, when: str) -> None:
+    """A long one: it does not end by itself. `starting` is before its first token."""
+    _a_task(world, when, **world.long_body(on_disconnect="cancel"))
+
+
+@when(parsers.parse("the reader leaves by {how}"))
+def the_reader_leaves(world: World, how: Literal["close", "reset"]) -> None:
+    if world.notes.get("when") == "running":
+        world.wait_tokens("task", 2)
+    world.client.leave(world.streams["task"], how)
+
+
+@when(parsers.parse("the first reader leaves by {how}"))
+def the_first_reader_leaves(world: World, how: Literal["close", "reset"]) -> None:
+    world.wait_tokens("task", 2)
+    world.client.leave(world.streams["task"], how)
+
+
+@when("the way is free for it")
+def the_way_is_free(world: World) -> None:
+    for name in [name for name in world.bodies if name.startswith("running")]:
+        assert_status(world.client.cancel(world.task_id(name)), 204, req="ORCH-2003")
+
+
+@when("a client submits a short task and goes away before the answer")
+def a_client_submits_and_goes(world: World) -> None:
+    body = dumped(world.body())
+    head = world.client.raw_head("POST", "/v1/tasks")
+    go_away(world.client.url, head + JSON + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+
+@when("a client asks for its stream and goes away before the answer")
+def a_client_asks_and_goes(world: World) -> None:
+    go_away(world.client.url, world.client.raw_head("GET", f"/v1/tasks/{world.task_id('task')}/stream") + b"\r\n")
+
+
+@when(parsers.parse("{count:d} readers come and leave at different points"))
+def many_readers_come_and_leave(world: World, count: int) -> None:
+    for number in range(count):
+        reader = world.client.start_stream(world.task_id("task"))
+        if number % 3:
+            world.client.pump(wait_ms=number)
+        world.client.leave(reader, "reset" if number % 2 else "close")
+
+
+@then(parsers.parse("a late reader gets all its {tokens:d} tokens"))
+def a_late_reader_gets_all(world: World, tokens: int) -> None:
+    """A model may say less than it was allowed to."""
+    world.open("task")
+    stream = world.read_to_end("task")
+    (end,) = stream.of("end")
+    assert end.payload.get("finish_reason") == "stop" or tokens == len(stream.tokens), stream
+
+
+@then("the other reader gets the whole stream")
+def the_other_reader_gets_all(world: World) -> None:
+    world.client.read_to_end([world.streams["other"]], deadline_ms=END_MS)
+    assert_ended_well(world.stream("other"))
+
+
+def _a_task(world: World, when: str, **changes: object) -> None:
+    world.notes["when"] = when
+    if when == "waiting":
+        every_slot_is_busy(world)
+    world.admit("task", world.body(**changes))
+    if when == "running":
+        world.wait_state("task", "running")

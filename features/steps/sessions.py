@@ -1,0 +1,75 @@
+"""Sessions: their turns, their time, their end."""
+
+from pytest_bdd import given, parsers, then, when
+
+from features.steps.world import World
+from harness.expect import assert_ended_well, assert_error, assert_status
+from harness.history import now_ms
+from harness.outcome import NotTestableError
+
+TURNS_BOUND = 64  # far above the 8 turns that a session may have
+
+
+@given(parsers.parse("{count:d} tasks of one session have ended"))
+@when(parsers.parse("{count:d} more tasks of it have ended"))
+def tasks_of_one_session(world: World, count: int) -> None:
+    for _ in range(count):
+        name = f"turn {len(world.bodies)}"
+        world.admit(name, world.body(session_id=world.session_id, max_tokens=2))
+        assert_ended_well(world.read_to_end(name))
+
+
+@when("the session is read")
+def the_session_is_read(world: World) -> None:
+    world.answers.append(world.client.request("GET", f"/v1/sessions/{world.session_id}"))
+
+
+@when("the session is deleted")
+def the_session_is_deleted(world: World) -> None:
+    assert_status(world.client.request("DELETE", f"/v1/sessions/{world.session_id}"), 204, req="ORCH-2005")
+
+
+@when("tasks of one session are submitted until one is refused")
+def until_the_session_is_refused(world: World) -> None:
+    for number in range(TURNS_BOUND):
+        if world.submit(f"turn {number}", world.body(session_id=world.session_id, max_tokens=2)).status != 202:
+            world.notes["accepted"] = number
+            return
+    raise NotTestableError(f"the session took {TURNS_BOUND} turns and was not refused")
+
+
+@when(parsers.parse("a task of the session is submitted every {every_ms:d} ms, {count:d} times"))
+def tasks_at_intervals(world: World, every_ms: int, count: int) -> None:
+    for number in range(count):
+        submitted_ms = now_ms()
+        world.admit(f"turn {number}", world.body(session_id=world.session_id, max_tokens=2))
+        if number < count - 1:
+            world.wait(lambda since=submitted_ms: now_ms() - since >= every_ms, what="the time between two turns")  # type: ignore[misc]
+
+
+@then(parsers.parse("it has {turns:d} turns and at most {ttl_ms:d} ms to live"))
+def it_has_turns(world: World, turns: int, ttl_ms: int) -> None:
+    assert_status(world.answer, 200, req="ORCH-2004")
+    session = world.answer.json
+    assert turns == session["turns"], session
+    assert 0 < session["ttl_ms_remaining"] <= ttl_ms, session
+
+
+@then("the session is gone")
+def the_session_is_gone(world: World) -> None:
+    the_session_is_read(world)
+    assert_error(world.answer, "NOT_FOUND")
+
+
+@then(parsers.parse("the session is gone within {within_ms:d} ms"))
+def the_session_is_gone_soon(world: World, within_ms: int) -> None:
+    path = f"/v1/sessions/{world.session_id}"
+    world.wait(
+        lambda: world.client.request("GET", path).status == 404, what="the session to expire", deadline_ms=within_ms
+    )
+    the_session_is_gone(world)
+
+
+@then(parsers.parse("{count:d} of them were accepted at most"))
+def at_most_were_accepted(world: World, count: int) -> None:
+    assert 1 <= world.notes["accepted"] <= count

@@ -1,0 +1,244 @@
+"""What a scenario holds in its hands: a server, a client, the tasks and streams it has named, and the last answer.
+
+Nothing here knows what kind of server it is: what tasks may ask for is read from its capabilities.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pytest
+
+from harness.checks.metrics import Scrape, parse
+from harness.client import Client, fresh_id
+from harness.history import Exchange, History, Stream
+from harness.outcome import HangError, NotApplicableError, NotTestableError
+from harness.stream_reader import StreamReader
+from harness.target import Servers, Target
+
+T = TypeVar("T")
+
+SOON_MS = 1_000  # the time within which freed things are free (ORCH-3017)
+ANSWER_MS = 10_000  # for what takes some tokens on the slowest engine
+END_MS = 60_000  # for what may take a few hundred tokens on a small CPU
+NO_DEADLINE_MS = 24 * 3_600_000  # a deadline that no queue in a test reaches
+QUEUE_BOUND = 2_048  # more waiting tasks than any sane pool of one machine holds
+
+SHORT_TOKENS = 8
+PROMPT_BYTES = 40  # a prompt is at most so long, so that prompt and answer fit any context here
+
+# Counting goes on and on also with a small model; each engine's own end-of-text is rare in it.
+PROMPT = "Numbers: 1, 2, 3, 4, 5, 6, 7, 8, 9,"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the server offers: the first engine of its capabilities that completes text."""
+
+    engine: str
+    model_ref: str
+    ctx_max: int
+    slots: int
+    pool_id: str
+    features: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, capabilities: Mapping[str, Any]) -> "Service":
+        """Read it from `GET /v1/capabilities`; pool and model are additive there, and `default` elsewhere."""
+        for row in capabilities["engines"]:
+            if "completion" in row["supported_workloads"]:
+                return cls(
+                    engine=row["engine"],
+                    model_ref=row.get("model_ref", "default"),
+                    ctx_max=row["ctx_max"],
+                    slots=row["declared_concurrency"],
+                    pool_id=row.get("pool_id", "default"),
+                    features=row["features"],
+                )
+        raise NotApplicableError("no engine of this server completes text")
+
+
+@dataclass
+class World:
+    """One scenario's state.
+
+    Attributes:
+        bodies: every task that was made, by the name the scenario gives it.
+        streams: every reader that was opened, by the name of its task; the latest of a name.
+        before: the metrics at the beginning of the scenario.
+    """
+
+    target: Target
+    client: Client
+    history: History
+    servers: Servers
+    service: Service
+    engine_url: str | None
+    bodies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    streams: dict[str, StreamReader] = field(default_factory=dict)
+    answers: list[Exchange] = field(default_factory=list)
+    texts: list[list[str]] = field(default_factory=list)
+    session_id: str = field(default_factory=fresh_id)
+    before: Scrape | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
+    is_own: bool = False
+
+    @property
+    def answer(self) -> Exchange:
+        """The last answer that a step asked for."""
+        if not self.answers:
+            raise NotTestableError("no request was sent yet")
+        return self.answers[-1]
+
+    @property
+    def admitted(self) -> set[str]:
+        """The ids of all tasks that were accepted."""
+        return {str(e.json["task_id"]) for e in self.answers if e.status == 202 and isinstance(e.json, dict)}
+
+    def use(self, target: Target) -> None:
+        """Speak to this server from here on."""
+        self.tidy()
+        self.target = target
+        self.client = Client(target.url, token=target.token, history=self.history)
+        self.service = Service.of(target.capabilities())
+        self.before = self.scrape()
+
+    # ── tasks ──
+
+    def body(self, **changes: Any) -> dict[str, Any]:
+        """A valid task that any server of this kind admits, with changes; None takes a field out."""
+        task = {
+            **self.fresh_ids(),
+            "workload": "completion",
+            "model_ref": self.service.model_ref,
+            "engine": self.service.engine,
+            "ctx": self.service.ctx_max,
+            "priority": "interactive",
+            "max_tokens": SHORT_TOKENS,
+            "deadline_ms": NO_DEADLINE_MS,
+            "prompt": PROMPT,
+            **changes,
+        }
+        return {name: value for name, value in task.items() if value is not None}
+
+    @staticmethod
+    def fresh_ids() -> dict[str, str]:
+        """For a task that is another one."""
+        return {"task_id": fresh_id(), "session_id": fresh_id()}
+
+    def long_body(self, **changes: Any) -> dict[str, Any]:
+        """A task that holds its slot for seconds, until it is canceled."""
+        return self.body(**{"max_tokens": self.service.ctx_max - PROMPT_BYTES - 8, "seed": 7, **changes})
+
+    def submit(self, name: str, body: dict[str, Any]) -> Exchange:
+        """Submit a task under a name; the answer is the scenario's last answer."""
+        self.bodies[name] = body
+        answer = self.client.submit(body)
+        self.answers.append(answer)
+        return answer
+
+    def admit(self, name: str, body: dict[str, Any]) -> Exchange:
+        """Submit a task that has to be accepted for the scenario to go on."""
+        answer = self.submit(name, body)
+        if answer.status != 202:
+            raise NotTestableError(f"a task that has to be admitted was not\n{answer}")
+        return answer
+
+    def task_id(self, name: str) -> str:
+        """The id of a named task."""
+        return str(self.bodies[name]["task_id"])
+
+    def state(self, name: str) -> str:
+        """The state of a named task now."""
+        answer = self.client.status(self.task_id(name))
+        return str(answer.json["state"]) if answer.status == 200 else f"status {answer.status}"
+
+    def wait_state(self, name: str, *states: str, deadline_ms: float = ANSWER_MS) -> str:
+        """Wait until a named task is in one of these states."""
+        what = f"task {name} to be {' or '.join(states)}"
+        return self.wait(lambda: (s := self.state(name)) in states and s, what=what, deadline_ms=deadline_ms) or ""
+
+    # ── streams ──
+
+    def open(self, name: str, **how: Any) -> StreamReader:
+        """Open a stream of a named task."""
+        self.streams[name] = self.client.open_stream(self.task_id(name), **how)
+        return self.streams[name]
+
+    def stream(self, name: str) -> Stream:
+        """What the latest reader of a named task has got."""
+        return self.streams[name].record
+
+    def read_to_end(self, name: str, *, deadline_ms: float = END_MS) -> Stream:
+        """Read the stream of a named task to its end, opening it where it is not open."""
+        if name not in self.streams:
+            self.open(name)
+        self.client.read_to_end([self.streams[name]], deadline_ms=deadline_ms)
+        return self.stream(name)
+
+    def wait_tokens(self, name: str, count: int) -> None:
+        """Read until so many tokens of a named task have come."""
+        stream = self.stream(name)
+        self.wait(lambda: len(stream.tokens) >= count or stream.end, what=f"{count} tokens", deadline_ms=END_MS)
+        if len(stream.tokens) < count:
+            raise NotTestableError(f"the task ended before its token {count}: {stream}")
+
+    # ── the server ──
+
+    def wait(self, condition: Callable[[], T], *, what: str, deadline_ms: float = ANSWER_MS) -> T:
+        """Wait for a condition, reading streams meanwhile."""
+        return self.client.wait_until(condition, deadline_ms=deadline_ms, what=what)
+
+    def scrape(self) -> Scrape:
+        """The metrics now."""
+        answer = self.client.request("GET", "/metrics")
+        if answer.status != 200:
+            raise NotTestableError(f"the metrics cannot be read\n{answer}")
+        return parse(answer.body.decode())
+
+    def grown(self, name: str, **labels: str) -> float:
+        """How much a counter has grown since the scenario began."""
+        assert self.before is not None
+        return self.scrape().total(name, **labels) - self.before.total(name, **labels)
+
+    def is_idle(self) -> bool:
+        """Nothing waits, no slot works, and no engine connection is open."""
+        now = self.scrape()
+        return now.total("queue_depth") == 0 and now.total("engine_connections_open") == 0
+
+    def use_own(self, target: Target) -> None:
+        """Speak to a server that this scenario alone has, and that goes with it."""
+        self.use(target)
+        self.is_own = True
+
+    def tidy(self) -> None:
+        """Cancel what the scenario left running, leave its streams, and let the server become idle."""
+        try:
+            if self.is_own and self.target.process is not None:
+                self.target.process.kill()
+            elif self.admitted:
+                for task_id in self.admitted:
+                    self.client.request("POST", f"/v1/tasks/{task_id}/cancel")
+                self.wait(self.is_idle, what="the server to be idle after the scenario")
+        except (HangError, NotTestableError) as error:
+            self.notes["tidy"] = str(error)  # the next scenario that needs a slot will say so
+        finally:
+            self.client.close()
+            self.answers.clear()
+
+
+@pytest.fixture
+def world(
+    target: Target, client: Client, history: History, servers: Servers, engine_url: str | None
+) -> Iterator[World]:
+    """The scenario's world, on the server under test; tidied up at the end."""
+    made = World(
+        target=target,
+        client=client,
+        history=history,
+        servers=servers,
+        service=Service.of(target.capabilities()),
+        engine_url=engine_url,
+    )
+    yield made
+    made.tidy()

@@ -1,0 +1,23 @@
+"""Binds every feature of this folder. Steps are plugins, so that features share them without importing each other."""
+
+from pathlib import Path
+
+from pytest_bdd import scenarios
+
+pytest_plugins = (
+    "features.steps.world",
+    "features.steps.servers",
+    "features.steps.tasks",
+    "features.steps.streams",
+    "features.steps.cancels",
+    "features.steps.queues",
+    "features.steps.requests",
+    "features.steps.sessions",
+    "features.steps.metrics",
+    "features.steps.discovery",
+    "features.steps.disconnects",
+    "features.steps.determinism",
+    "features.steps.logs",
+)
+
+scenarios(str(Path(__file__).parent))

@@ -1,0 +1,119 @@
+"""The fixtures of scenarios: the server under test, and a client that writes everything down.
+
+The server is shared by a session. It is started at the first use, so that runs without scenarios start nothing.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+if TYPE_CHECKING:
+    from harness.client import Client
+    from harness.engines.real_llamacpp import RealLlama
+    from harness.history import History
+    from harness.target import Servers, Target
+
+COULD_NOT_RUN = 3
+
+
+@pytest.fixture(scope="session")
+def real_engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> "Iterator[RealLlama | None]":
+    """The llama-server of a run that requires a real one and starts its own server; None otherwise."""
+    from harness.engines.real_llamacpp import RealLlama, installed
+    from harness.stand_in import is_real_required
+    from harness.target import CannotRunError
+
+    options = request.config.option
+    if not is_real_required() or options.server_url or options.server_cmd:
+        yield None
+        return
+    try:
+        engine = RealLlama(installed(), folder=tmp_path_factory.mktemp("engine"))
+    except CannotRunError as error:
+        _could_not_run(str(error))
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture(scope="session")
+def engine_url(request: pytest.FixtureRequest, real_engine: "RealLlama | None") -> str | None:
+    """The llama-server behind the server under test, where it can be reached."""
+    return real_engine.url if real_engine is not None else request.config.getoption("--engine-url")
+
+
+@pytest.fixture(scope="session")
+def servers(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, real_engine: "RealLlama | None"
+) -> "Iterator[Servers]":
+    """Starts servers with settings of their own; all are stopped at the end, also when the run is terminated."""
+    from harness.target import REFERENCE_SERVER, Servers, split
+
+    options = request.config.option
+    command = split(options.server_cmd) if options.server_cmd else REFERENCE_SERVER
+    started = Servers(
+        () if options.server_url else command,
+        folder=tmp_path_factory.mktemp("servers"),
+        replica=real_engine.replica if real_engine is not None else None,
+    )
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield started
+    finally:
+        started.stop()
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="session")
+def target(request: pytest.FixtureRequest, servers: "Servers") -> "Target":
+    """The server under test: ready, and no stand-in where a real engine is required."""
+    from harness.stand_in import REQUIRE_ENV, is_real_required, why_stand_in
+    from harness.target import CannotRunError, Target
+
+    url, token_env = request.config.getoption("--server-url"), request.config.getoption("--token-env")
+    try:
+        found = Target(url.rstrip("/"), _token(token_env)) if url else servers.default()
+        why = why_stand_in(found.capabilities())
+    except CannotRunError as error:
+        _could_not_run(str(error))
+    if is_real_required() and why is not None:
+        _could_not_run(f"{REQUIRE_ENV} forbids stand-ins, and {found.url} is one: {why}")
+    return found
+
+
+@pytest.fixture
+def history() -> "History":
+    """Everything that this test sends and gets."""
+    from harness.history import History
+
+    return History()
+
+
+@pytest.fixture
+def client(target: "Target", history: "History") -> "Iterator[Client]":
+    """Speaks to the server under test."""
+    from harness.client import Client
+
+    speaking = Client(target.url, token=target.token, history=history)
+    yield speaking
+    speaking.close()
+
+
+def _token(name: str | None) -> str | None:
+    if name is None:
+        return None
+    if name not in os.environ:
+        _could_not_run(f"--token-env names {name}, which is not set")
+    return os.environ[name]
+
+
+def _could_not_run(why: str) -> NoReturn:
+    pytest.exit(f"could not run: {why}", returncode=COULD_NOT_RUN)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt

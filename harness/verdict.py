@@ -1,0 +1,50 @@
+"""From what a scenario raised to its outcome. Pure.
+
+Severity follows the keyword of the sentence: MUST fails, SHOULD and MAY warn. A `Given` that fails is a missing
+prerequisite: the scenario's own question was never asked.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.checks.violation import Violation
+from harness.expect import ViolationError
+from harness.outcome import HangError, NotApplicableError, NotTestableError, Outcome
+
+TIMEOUT_TEXT = "from pytest-timeout"
+
+LevelOf = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How one scenario ended.
+
+    Attributes:
+        message: why, in words; empty on PASS.
+    """
+
+    outcome: Outcome
+    message: str = ""
+    violations: tuple[Violation, ...] = ()
+
+
+def verdict_of(error: BaseException | None, *, in_given: bool, level_of: LevelOf) -> Verdict:
+    """The verdict on a scenario that raised `error`, or nothing.
+
+    Args:
+        in_given: a `Given` step raised it.
+        level_of: MUST, SHOULD or MAY of a requirement id.
+    """
+    if error is None:
+        return Verdict(Outcome.PASS)
+    message, violations = str(error), getattr(error, "violations", ())
+    if isinstance(error, NotApplicableError):
+        return Verdict(Outcome.NOT_APPLICABLE, message)
+    if isinstance(error, ViolationError) and all(level_of(v.req) != "MUST" for v in violations):
+        return Verdict(Outcome.WARN, message, violations)
+    if in_given or isinstance(error, NotTestableError):
+        return Verdict(Outcome.NOT_TESTABLE, message, violations)
+    if isinstance(error, HangError) or TIMEOUT_TEXT in message:
+        return Verdict(Outcome.HANG, message)
+    return Verdict(Outcome.FAIL, message or type(error).__name__, violations)
