@@ -168,8 +168,8 @@ class LlamaCpp:
         self, method: str, path: str, body: object = None, *, is_stream: bool = False
     ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
         if self._session is None:
-            # A connection for each request: llama-server was seen (b11434) to reset one that had carried a stream, and a
-            # completion that may have been received must not be sent again.
+            # A connection for each request: llama-server was seen (b11434) to reset one that had carried a stream, and
+            # a completion that may have been received must not be sent again.
             connector = aiohttp.TCPConnector(limit=0, force_close=True)
             self._session = aiohttp.ClientSession(connector=connector, headers=self._headers)
         total = None if is_stream else ANSWER_LIMIT_S

@@ -12,8 +12,6 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from reference_server.provision import console
 from reference_server.provision.errors import DigestError, ProvisionError
 
-CHUNK_BYTES = 1024 * 1024
-
 
 def sha256_of(path: Path) -> str:
     """The digest of a file, as `sha256:…`."""
@@ -46,7 +44,7 @@ def fetch(url: str, target: Path, *, digest: str) -> Path:
 
 def _resume(url: str, part: Path, *, name: str) -> None:
     have = part.stat().st_size if part.exists() else 0
-    headers = {"Range": f"bytes={have}-"} if have else {}
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with httpx.stream("GET", url, headers=headers, timeout=60, follow_redirects=False) as answer:
         if answer.status_code == 416:  # all of it is here already; the digest will tell
             return
@@ -58,6 +56,6 @@ def _resume(url: str, part: Path, *, name: str) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with Progress(*columns, console=console.CONSOLE) as progress, part.open("ab" if is_rest else "wb") as handle:
             bar = progress.add_task(name, total=length or None, completed=have if is_rest else 0)
-            for chunk in answer.iter_bytes(CHUNK_BYTES):
+            for chunk in answer.iter_raw():
                 handle.write(chunk)
                 progress.advance(bar, len(chunk))

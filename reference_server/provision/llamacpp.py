@@ -125,37 +125,40 @@ def _build(cmake: list[str], wanted: Plan, archive: Path, staging: Path) -> None
 
 def _run(step: str, command: list[str], log_file: Path) -> None:
     """Run one step with progress; Ctrl-C ends its whole process group."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True
+    ) as child:
+        try:
+            _follow(step, child, log_file)
+        except BaseException:
+            os.killpg(child.pid, signal.SIGKILL)
+            raise
+    code = child.returncode
+    if code != 0:
+        tail = "\n".join(log_file.read_text(errors="replace").splitlines()[-15:])
+        raise ProvisionError(f"{step} failed with exit code {code}; the whole log is {log_file}\n{tail}")
+
+
+def _follow(step: str, child: subprocess.Popen[str], log_file: Path) -> None:
+    """Write the child's output to the log, and show how far it is."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
         TimeElapsedColumn(),
     )
-    child = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True
-    )
-    assert child.stdout is not None  # noqa: S101 - PIPE
     is_live = CONSOLE.is_terminal
-    try:
-        with Progress(*columns, console=CONSOLE, disable=not is_live) as progress, log_file.open("a") as log:
-            bar, said = progress.add_task(step, total=100), -1
-            for line in child.stdout:
-                log.write(line)
-                percent = _percent(line)
-                if percent is not None:
-                    progress.update(bar, completed=percent)
-                    if not is_live and percent // 10 > said:
-                        said = percent // 10
-                        say(f"{step}: {percent} %")
-            progress.update(bar, completed=100)
-        code = child.wait()
-    except BaseException:
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-        raise
-    if code != 0:
-        tail = "\n".join(log_file.read_text(errors="replace").splitlines()[-15:])
-        raise ProvisionError(f"{step} failed with exit code {code}; the whole log is {log_file}\n{tail}")
+    with Progress(*columns, console=CONSOLE, disable=not is_live) as progress, log_file.open("a") as log:
+        bar, said = progress.add_task(step, total=100), -1
+        for line in child.stdout or ():
+            log.write(line)
+            percent = _percent(line)
+            if percent is not None:
+                progress.update(bar, completed=percent)
+                if not is_live and percent // 10 > said:
+                    said = percent // 10
+                    say(f"{step}: {percent} %")
+        progress.update(bar, completed=100)
 
 
 def _percent(line: str) -> int | None:

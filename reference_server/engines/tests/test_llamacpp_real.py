@@ -17,7 +17,7 @@ PROMPT = "Write one sentence about water:"
 @pytest.fixture
 async def engine() -> AsyncIterator[Engine]:
     """A Ready llama-server with one slot; without an install this fails and says how to install it."""
-    launcher = Supervised(SupervisedEngine())
+    launcher = Supervised(SupervisedEngine(threads=1))  # one: no waiting for each other on a busy machine
     try:
         started = await launcher.start()
         async with asyncio.timeout(60):

@@ -1,0 +1,234 @@
+"""The shell around the domain, on the embedded mock and on engines that misbehave to order."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from reference_server.config import MockEngine, Watchdog
+from reference_server.domain.task import Task
+from reference_server.domain.tests.builders import core as make_core
+from reference_server.domain.tests.builders import pool as make_pool
+from reference_server.domain.tests.builders import request
+from reference_server.domain.transcript import TokenFrame
+from reference_server.engines.base import Completion, Engine, EngineEvent, EngineFaultError, EngineLostError, Readiness
+from reference_server.engines.mock import Mock
+from reference_server.runtime import replica_keeper, task_runner
+from reference_server.runtime.launchers import Attached
+from reference_server.runtime.orchestrator import Orchestrator
+from reference_server.runtime.readers import Readers
+from reference_server.runtime.replica_keeper import ReplicaKeeper
+
+SLOW = MockEngine(slots=1, token_ms=5, prompt_ms=0)
+
+
+@asynccontextmanager
+async def running(engine: Callable[[], Engine], *, watchdog: Watchdog | None = None) -> AsyncIterator[Orchestrator]:
+    """An orchestrator over one pool with one replica, Ready."""
+    core = make_core(make_pool(), is_ready=False)
+    keepers: dict[tuple[str, str], ReplicaKeeper] = {}
+    subject = Orchestrator(
+        core, keepers=keepers, limits={"p": watchdog or Watchdog(stop_ms=200)}, readers=Readers(per_task_max=2)
+    )
+    keepers["p", "r0"] = ReplicaKeeper(
+        "p",
+        "r0",
+        Attached(engine),
+        core,
+        start_limit_ms=5_000,
+        changed=subject.settle_effects,
+        rng=random.Random(1),  # noqa: S311 - jitter
+    )
+    stop = asyncio.Event()
+    life = asyncio.ensure_future(subject.run(stop, drain_ms=0))
+    await subject.first_preloads()
+    try:
+        yield subject
+    finally:
+        stop.set()
+        async with asyncio.timeout(10):
+            await life
+
+
+async def until(condition: Callable[[], object], limit_s: float = 5) -> None:
+    """Wait for something that happens in this very event loop."""
+    async with asyncio.timeout(limit_s):
+        while not condition():  # noqa: ASYNC110 - the condition spans several objects
+            await asyncio.sleep(0.005)
+
+
+async def ended(subject: Orchestrator, task: Task) -> Task:
+    await until(lambda: task.is_terminal and not subject.engine_connections)
+    return task
+
+
+@pytest.mark.req("ORCH-2001", "OC-CORE-1014")
+async def test_a_task_runs_to_its_end_and_gives_its_slot_back() -> None:
+    async with running(lambda: Mock(SLOW)) as subject:
+        task = await ended(subject, await subject.submit(request(max_tokens=5)))
+
+        assert ("ended", 5) == (task.state, task.transcript.tokens_total)
+        assert 0 == subject.running_on(subject.core.pools["p"])
+
+
+@pytest.mark.req("ORCH-3026", "ORCH-3017")
+async def test_a_cancel_ends_the_task_at_once_and_the_slot_is_free_soon() -> None:
+    async with running(lambda: Mock(SLOW)) as subject:
+        task = await subject.submit(request(max_tokens=1_000))
+        await until(lambda: task.transcript.tokens_total)
+        await subject.cancel(task.id)
+        count = task.transcript.tokens_total
+
+        assert "canceled" == task.state
+        await ended(subject, task)
+        assert (count, 0) == (task.transcript.tokens_total, subject.running_on(subject.core.pools["p"]))
+
+
+@pytest.mark.req("ORCH-3026", "OC-CTRL-2024")
+async def test_a_reader_that_lags_sees_no_token_once_the_task_is_canceled() -> None:
+    async with running(lambda: Mock(SLOW)) as subject:
+        task = await subject.submit(request(max_tokens=1_000))
+        await until(lambda: task.transcript.tokens_total > 3)
+        with subject.open_reader(task, start=0) as lagging:
+            subject.core.cancel(task.id, "client", 0)
+            frames = [frame for _, frame in lagging.take()]
+
+        assert not [frame for frame in frames if isinstance(frame, TokenFrame)]
+        assert lagging.is_done
+
+
+@pytest.mark.req("OC-CTRL-2012")
+async def test_a_cancel_is_answered_after_its_readers_are_gone_and_cuts_one_that_takes_nothing() -> None:
+    async with running(lambda: Mock(SLOW)) as subject:
+        task = await subject.submit(request(max_tokens=1_000))
+        cut = asyncio.Event()
+        with subject.open_reader(task, start=0) as stalled:
+            stalled.abort = cut.set
+            await subject.cancel(task.id)
+
+            assert cut.is_set()
+
+
+@pytest.mark.req("ORCH-2010", "OC-CORE-1017")
+@pytest.mark.parametrize(("cancels", "state"), [(True, "canceled"), (False, "running")])
+async def test_the_last_reader_that_leaves_cancels_only_where_the_task_asked_for_it(cancels: bool, state: str) -> None:
+    async with running(lambda: Mock(SLOW)) as subject:
+        task = await subject.submit(request(max_tokens=1_000, cancel_on_disconnect=cancels))
+        with subject.open_reader(task, start=0):
+            with subject.open_reader(task, start=0):
+                pass
+            assert "running" == task.state
+
+        assert state == task.state
+
+
+@pytest.mark.req("ORCH-3016", "OC-CORE-1022")
+@pytest.mark.parametrize("limit", ["idle", "wall"])
+async def test_the_watchdog_ends_a_task_that_stalls_or_runs_too_long(limit: str) -> None:
+    stalling = MockEngine(slots=1, token_ms=1, prompt_ms=0, stall_after_tokens=8)
+    watchdog = Watchdog(idle_ms=100) if limit == "idle" else Watchdog(wall_ms=100)
+    settings = stalling if limit == "idle" else SLOW
+    async with running(lambda: Mock(settings), watchdog=watchdog) as subject:
+        task = await ended(subject, await subject.submit(request(max_tokens=1_000)))
+
+        assert "DECODE_TIMEOUT" == (task.failure and task.failure.code)
+        assert 0 == subject.running_on(subject.core.pools["p"])
+
+
+class Broken(Mock):
+    """A mock whose streams fail after the preload, in a way that a test chooses."""
+
+    def __init__(self, error: Exception, *, alive: bool = True) -> None:
+        super().__init__(SLOW)
+        self.error = error
+        self.alive = alive
+        self.preloads = 0
+
+    async def readiness(self) -> Readiness:
+        return "ready" if self.alive or not self.preloads else "down"
+
+    async def complete(self, completion: Completion) -> AsyncGenerator[EngineEvent, None]:
+        is_preload = completion.task_id.startswith("preload")
+        self.preloads += is_preload
+        async for event in super().complete(completion):
+            yield event
+            if not is_preload:
+                raise self.error
+
+
+@pytest.mark.req("ORCH-2006", "OC-CTRL-2030")
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        pytest.param(EngineLostError("cut"), "WORKER_RESET", id="lost"),
+        pytest.param(EngineFaultError("500"), "REPLICA_EXHAUSTED", id="fault"),
+        pytest.param(ZeroDivisionError(), "INTERNAL", id="defect"),
+    ],
+)
+async def test_an_engine_failure_ends_its_task_alone_and_is_typed(error: Exception, code: str) -> None:
+    engine = Broken(error)
+    async with running(lambda: engine) as subject:
+        task = await ended(subject, await subject.submit(request("a", max_tokens=1_000)))
+
+        assert code == (task.failure and task.failure.code)
+        assert (True, 0) == (subject.core.pools["p"].is_ready, subject.running_on(subject.core.pools["p"]))
+
+
+@pytest.mark.req("ORCH-3010", "ORCH-3038", "OC-POOL-3001")
+async def test_a_dead_engine_makes_the_pool_unready_and_its_return_ready_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica_keeper, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(replica_keeper, "LOADING_PROBE_S", 0.01)
+    engine = Broken(EngineLostError("cut"), alive=False)
+    async with running(lambda: engine) as subject:
+        pool = subject.core.pools["p"]
+        await subject.submit(request(max_tokens=1_000))
+        await until(lambda: not pool.is_ready)
+
+        assert pool.last_error
+        engine.alive = True
+        await until(lambda: pool.is_ready)
+        assert pool.last_error is None
+
+
+class Deaf(Mock):
+    """A mock that does not confirm a stop until it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(SLOW)
+        self.confirms = asyncio.Event()
+
+    async def confirm_stopped(self, task_id: str) -> None:
+        if not task_id.startswith("preload"):
+            await self.confirms.wait()
+
+
+@pytest.mark.req("OC-CORE-1015")
+async def test_an_unconfirmed_stop_quarantines_the_slot_until_it_is_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_runner, "CONFIRM_PAUSE_S", 0.01)
+    engine = Deaf()
+    async with running(lambda: engine, watchdog=Watchdog(stop_ms=50)) as subject:
+        replica = subject.core.pools["p"].replicas["r0"]
+        first = await subject.submit(request("a", max_tokens=1_000))
+        await subject.submit(request("b", max_tokens=2))
+        await until(lambda: first.transcript.tokens_total)
+        await subject.cancel("a")
+        await until(lambda: replica.quarantined)
+        assert 0 == replica.slots_free
+
+        engine.confirms.set()
+        second = subject.core.task("b")
+        assert second is not None
+        assert "ended" == (await ended(subject, second)).state
+
+
+@pytest.mark.req("ORCH-2001")
+async def test_a_stopping_orchestrator_leaves_no_runner_behind() -> None:
+    async with running(lambda: Mock(SLOW)) as subject:
+        task = await subject.submit(request(max_tokens=1_000))
+        waiting = await subject.submit(request("b", max_tokens=1_000))
+        await until(lambda: task.transcript.tokens_total)
+
+    assert ["POOL_UNREADY"] * 2 == [t.failure.code for t in (task, waiting) if t.failure]
+    assert 0 == subject.engine_connections

@@ -1,0 +1,142 @@
+"""The server as a process: what it prints, refuses, logs, and how it ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+
+LOG_SCHEMA = Path(__file__).parent.parent.parent / "contracts" / "logs" / "line.schema.json"
+PLANTED = "planted-secret-7d1f"
+OPEN = {name: value for name, value in os.environ.items() if name != "LLORCH_API_TOKEN"}
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "reference_server", "serve", *arguments]
+
+
+def refused(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A start that is expected to fail at once."""
+    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, timeout=30, env=OPEN)
+
+
+@contextmanager
+def server(*arguments: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server process and its address, once it has said that it is ready."""
+    process = subprocess.Popen(
+        command("--port", "0", *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**OPEN, **environment},
+    )
+    try:
+        assert process.stdout is not None
+        yield process, json.loads(process.stdout.readline())["url"]
+    finally:
+        process.kill()
+        process.communicate(timeout=10)
+
+
+def call(url: str, body: object = None, *, token: str | None = None) -> bytes:
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, headers)  # noqa: S310 - http, and our own
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - http, and our own
+        return bytes(answer.read())
+
+
+def task(**changes: object) -> dict[str, object]:
+    body: dict[str, object] = {
+        "task_id": str(uuid.uuid4()),
+        "session_id": str(uuid.uuid4()),
+        "workload": "completion",
+        "model_ref": "default",
+        "engine": "llamacpp",
+        "ctx": 1024,
+        "priority": "interactive",
+        "max_tokens": 4,
+        "deadline_ms": 30_000,
+        "prompt": PLANTED,
+    }
+    return body | changes
+
+
+@pytest.mark.req("ORCH-3027", "OC-CORE-1040", "OC-CTRL-2041", "OC-CTRL-2050")
+def test_every_log_line_of_a_task_has_the_contracted_fields_and_no_secret_is_anywhere() -> None:
+    with server(LLORCH_API_TOKEN=PLANTED) as (process, url):
+        body = task()
+        call(f"{url}/v1/tasks", body, token=PLANTED)
+        call(f"{url}/v1/tasks/{body['task_id']}/stream", token=PLANTED)
+        metrics = call(f"{url}/metrics", token=PLANTED).decode()
+        process.send_signal(signal.SIGTERM)
+        stdout, stderr = process.communicate(timeout=10)
+
+    validator = jsonschema_rs.validator_for(json.loads(LOG_SCHEMA.read_text()))
+    lines = [line for line in map(json.loads, stderr.splitlines()) if "job_id" in line]
+    assert ["task admitted", "task started", "task ended"] == [line["event"] for line in lines]
+    assert [] == [error.message for line in lines for error in validator.iter_errors(line)]
+    assert PLANTED not in stdout + stderr + metrics
+
+
+@pytest.mark.req("OC-CTRL-2042", "HME-002")
+def test_without_a_token_only_loopback_is_served() -> None:
+    done = refused("--host", "0.0.0.0", "--port", "0")  # noqa: S104 - it is refused
+
+    assert 3 == done.returncode
+    assert "LLORCH_API_TOKEN" in done.stderr
+
+
+@pytest.mark.req("OC-CTRL-2071")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_with_zero_on_a_signal(number: signal.Signals) -> None:
+    with server() as (process, _):
+        process.send_signal(number)
+
+        assert 0 == process.wait(timeout=10)
+
+
+@pytest.mark.req("OC-CONFIG-6001")
+def test_a_bad_configuration_is_a_usage_error(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("pools: [{engine: ollama}]")
+    done = refused("--config", str(file))
+
+    assert (2, True) == (done.returncode, "$.pools[0].engine" in done.stderr)
+
+
+@pytest.mark.req("HME-001")
+def test_a_taken_port_is_a_clear_error() -> None:
+    with server() as (_, url):
+        done = refused("--port", url.rpartition(":")[2])
+
+    assert 3 == done.returncode
+    assert "address already in use" in done.stderr
+
+
+@pytest.mark.real_engine
+@pytest.mark.req("ORCH-3001", "ORCH-3002", "ORCH-3054")
+def test_real_a_supervised_llama_server_is_preloaded_and_ends_with_us(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("pools: [{replicas: [{kind: supervised, threads: 1}]}]")
+    with server("--config", str(file)) as (process, url):
+        capability = json.loads(call(f"{url}/v1/capabilities"))["engines"][0]
+        body = task(prompt="Say hello:")
+        call(f"{url}/v1/tasks", body)
+        stream = call(f"{url}/v1/tasks/{body['task_id']}/stream").decode()
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.send_signal(signal.SIGTERM)
+        assert 0 == process.wait(timeout=15)
+
+    assert capability["engine_version"].startswith("b11434")
+    assert "event: end" in stream
+    assert children
+    assert not [child for child in children if Path(f"/proc/{child}/exe").exists()]
