@@ -67,6 +67,7 @@ class SupervisedEngine(
         model_file: path of the weights; None = the model that `llama-orch engines install` put into the cache.
         binary: path of the server; None = the one that `llama-orch engines install` put into the cache.
         ctx: tokens per slot.
+        threads: of one decode; None leaves it to the engine. On a busy machine fewer are faster: they wait for each other.
         args: further command-line arguments, passed as they are.
         start_timeout_ms: not ready by then counts as a failed preload.
     """
@@ -75,7 +76,7 @@ class SupervisedEngine(
     binary: str | None = None
     slots: Positive = 1
     ctx: Positive = 2048
-    threads: Positive = 2
+    threads: Positive | None = None
     args: tuple[str, ...] = ()
     start_timeout_ms: Positive = 120_000
 

@@ -25,6 +25,9 @@ LOADING_MS = 120_000  # SmolLM2 takes 3 s when the machine is idle
 STOP_MS = 5_000
 ANSWER_S = 120.0
 CTX = 2048
+# One thread: two wait for each other in a spin lock, and where anything else runs on the same two cores 20 tokens were
+# seen to take 44 s instead of 0.4 s.
+THREADS = "1"
 
 HOW_TO_INSTALL = "install it with: llama-orch engines install llamacpp --with-model"
 
@@ -67,7 +70,7 @@ class RealLlama:
         self._process = Process(
             [
                 *(what.binary, "-m", what.model, "--host", "127.0.0.1", "--port", port),
-                *("--parallel", "1", "--no-cont-batching", "-c", str(CTX), "--metrics", "--slots", "-t", "2"),
+                *("--parallel", "1", "--no-cont-batching", "-c", str(CTX), "--metrics", "--slots", "-t", THREADS),
             ],
             folder=folder,
         )

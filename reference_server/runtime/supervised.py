@@ -58,7 +58,9 @@ class Supervised:
 def command_line(settings: SupervisedEngine, *, binary: str, model: str, port: int) -> list[str]:
     """llama-server's arguments: `ctx` is per slot here and shared there; one slot runs without continuous batching."""
     line = [binary, "-m", model, "--host", "127.0.0.1", "--port", str(port), "--metrics", "--slots"]
-    line += ["--parallel", str(settings.slots), "-c", str(settings.slots * settings.ctx), "-t", str(settings.threads)]
+    line += ["--parallel", str(settings.slots), "-c", str(settings.slots * settings.ctx)]
+    if settings.threads is not None:
+        line += ["-t", str(settings.threads)]
     if settings.slots == 1:
         line.append("--no-cont-batching")
     return [*line, *settings.args]

@@ -6,6 +6,7 @@ Source: ORCH-2001, ORCH-2006, OC-CTRL-2010.
 """
 
 import hashlib
+import json
 from typing import Any, TypeVar
 
 import msgspec
@@ -31,15 +32,24 @@ async def read(request: web.Request, shape: type[T]) -> T:
         raise EdgeError("UNSUPPORTED_MEDIA_TYPE", "send the body as Content-Type: application/json")
     raw = await request.read()
     try:
+        json.loads(raw, object_pairs_hook=_require_distinct)
         return _decode(raw, shape)
     except msgspec.ValidationError as error:
         # wire code: a deadline that cannot be met has a code of its own, also when it is no deadline at all
         code = "DEADLINE_UNMET" if str(error).endswith("`$.deadline_ms`") and ">= 1" in str(error) else "INVALID_PARAMS"
         raise EdgeError(code, str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise EdgeError("INVALID_PARAMS", f"the body is not JSON: {error}") from None
     except RecursionError:
         raise EdgeError("INVALID_PARAMS", "the body is nested too deeply") from None
+
+
+def _require_distinct(pairs: list[tuple[str, Any]]) -> None:
+    """RFC 8259 leaves open what a name that comes twice means, so that two readers could see two tasks: refuse it."""
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise EdgeError("INVALID_PARAMS", f"the field `{twice[:64]}` comes twice")
 
 
 def _decode(raw: bytes, shape: type[T]) -> T:
