@@ -77,11 +77,14 @@ def target(request: pytest.FixtureRequest, servers: "Servers") -> "Target":
     url, token_env = request.config.getoption("--server-url"), request.config.getoption("--token-env")
     try:
         found = Target(url.rstrip("/"), _token(token_env)) if url else servers.default()
-        why = why_stand_in(found.capabilities())
+        capabilities = found.capabilities()
     except CannotRunError as error:
         _could_not_run(str(error))
+    why = why_stand_in(capabilities)
     if is_real_required() and why is not None:
         _could_not_run(f"{REQUIRE_ENV} forbids stand-ins, and {found.url} is one: {why}")
+    if (events := request.config.pluginmanager.getplugin("orchqueue-events")) is not None:
+        events.target_ready(found.url, capabilities)
     return found
 
 

@@ -67,7 +67,7 @@ class SupervisedEngine(
         model_file: path of the weights; None = the model that `llama-orch engines install` put into the cache.
         binary: path of the server; None = the one that `llama-orch engines install` put into the cache.
         ctx: tokens per slot.
-        threads: of one decode; None leaves it to the engine. On a busy machine fewer are faster: they wait for each other.
+        threads: of one decode; None leaves it to the engine. On a busy machine fewer are faster.
         args: further command-line arguments, passed as they are.
         start_timeout_ms: not ready by then counts as a failed preload.
     """

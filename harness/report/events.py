@@ -33,6 +33,10 @@ class EventWriter:
         self._ids = {scenario.id for scenario in found}
         self._write("planned", scenarios=[asdict(scenario) for scenario in found])
 
+    def target_ready(self, url: str, capabilities: Any) -> None:
+        """Write which server is judged."""
+        self._write("target", url=url, engines=capabilities.get("engines", []))
+
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Write what runs now."""
         if nodeid in self._ids:
