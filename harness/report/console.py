@@ -1,0 +1,122 @@
+"""A run on the terminal: progress while it goes on, then what failed and why, then the counts."""
+
+from collections import defaultdict
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from harness import requirements
+from harness.conform import EXIT_COULD_NOT_RUN, EXIT_USAGE, Event
+from harness.outcome import Outcome
+from harness.report.result import Finished, Result, repeat_command
+
+STYLES = {
+    Outcome.PASS: "green",
+    Outcome.FAIL: "bold red",
+    Outcome.HANG: "bold red",
+    Outcome.NOT_TESTABLE: "red",
+    Outcome.WARN: "yellow",
+    Outcome.NOT_APPLICABLE: "dim",
+}
+
+LOG_LINES = 20
+
+
+class ConsoleReport:
+    """Shows a run.
+
+    Args:
+        options: those that the run was started with, for the commands that repeat a scenario.
+    """
+
+    def __init__(self, console: Console, *, options: list[str]) -> None:
+        self._console = console
+        self._options = options
+        self._result = Result()
+        self._progress = Progress(
+            SpinnerColumn(),
+            MofNCompleteColumn(),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._bar = self._progress.add_task("starting the server", total=None)
+        self._progress.start()
+
+    def take(self, event: Event) -> None:
+        """Move the bar, and tell of a failure at once."""
+        self._result.take(event)
+        match event["event"]:
+            case "planned":
+                self._progress.update(self._bar, total=len(self._result.planned))
+            case "target":
+                self._print_target()
+            case "started":
+                scenario = self._result.planned[event["id"]]
+                self._progress.update(self._bar, description=escape(f"{scenario.feature}: {scenario.title}"))
+            case "finished":
+                self._progress.advance(self._bar)
+                last = self._result.finished[-1]
+                if last.outcome.is_failure or last.outcome is Outcome.WARN:
+                    self._print_finished(last)
+
+    def close(self, exit_code: int, log: str) -> None:
+        """Print the summary."""
+        self._progress.stop()
+        result = self._result
+        if result.stopped:
+            self._console.print(f"[bold red]stopped[/]: {escape(result.stopped)}", soft_wrap=True)
+        elif exit_code == EXIT_USAGE or (exit_code == EXIT_COULD_NOT_RUN and not result.finished):
+            self._console.print(escape(_why(exit_code, log)), highlight=False, soft_wrap=True)
+        self._print_not_applicable()
+        if result.finished:
+            counts = ", ".join(
+                f"[{STYLES[outcome]}]{result.counts[outcome]} {outcome}[/]"
+                for outcome in Outcome
+                if result.counts[outcome]
+            )
+            self._console.print(f"{len(result.finished)} of {len(result.planned)} scenarios: {counts}")
+
+    def _print_target(self) -> None:
+        target = self._result.target
+        engines = "; ".join(f"{row.get('engine')} {row.get('engine_version')}" for row in target["engines"])
+        self._console.print(f"judging {target['url']} ({escape(engines)})", highlight=False)
+
+    def _print_finished(self, entry: Finished) -> None:
+        say = self._console.print
+        title = escape(f"{entry.scenario.feature}: {entry.scenario.title}")
+        say(f"[{STYLES[entry.outcome]}]{entry.outcome}[/] {title}")
+        known = requirements.load()
+        for violation in entry.violations:
+            found = known.get(violation["req"])
+            say(f"  [bold]{violation['req']}[/] {escape(found.sentence) if found else ''}", highlight=False)
+            say(f"    expected  {escape(violation['expected'])}", highlight=False)
+            say(f"    actual    {escape(violation['actual'])}", highlight=False)
+            for line in violation["at"].splitlines():
+                say(f"    [dim]{escape(line)}[/]", highlight=False)
+        if not entry.violations:
+            proves = [known[i] for i in entry.scenario.requirements if i in known]
+            for requirement in proves:
+                say(f"  [bold]{requirement.id}[/] {escape(requirement.sentence)}", highlight=False)
+            for line in entry.message.splitlines():
+                say(f"    {escape(line)}", highlight=False)
+        say(f"  repeat    {escape(repeat_command(entry.scenario, self._options))}", highlight=False, soft_wrap=True)
+
+    def _print_not_applicable(self) -> None:
+        reasons: dict[str, int] = defaultdict(int)
+        for entry in self._result.finished:
+            if entry.outcome is Outcome.NOT_APPLICABLE:
+                reasons[entry.message] += 1
+        for reason, count in reasons.items():
+            self._console.print(f"[dim]{count} NOT_APPLICABLE: {escape(reason)}[/]", highlight=False)
+
+
+def _why(exit_code: int, log: str) -> str:
+    lines = [line for line in log.splitlines() if line.strip()]
+    if exit_code == EXIT_USAGE and any("deselected" in line or "no tests ran" in line for line in lines[-2:]):
+        return "no scenario matches"
+    return "\n".join(lines[-LOG_LINES:])
