@@ -58,3 +58,20 @@ def test_the_default_pool_is_the_embedded_mock() -> None:
     assert ("default", "llamacpp", "default") == (pool.id, pool.engine, pool.model_ref)
     assert isinstance(pool.replicas[0], MockEngine)
     assert "mock" == msgspec.to_builtins(pool.replicas[0])["kind"]
+
+
+EXAMPLES = sorted((Path(__file__).parent.parent.parent / "contracts" / "config" / "examples").glob("*.yaml"))
+
+
+@pytest.mark.req("OC-CONFIG-6002")
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
+def test_the_shipped_examples_validate(file: Path) -> None:
+    assert load(file).pools
+
+
+@pytest.mark.req("OC-CONFIG-6002")
+def test_the_full_example_shows_the_defaults() -> None:
+    (full,) = [file for file in EXAMPLES if file.name == "full.yaml"]
+    loaded = load(full)
+
+    assert Config() == msgspec.structs.replace(loaded, pools=(loaded.pools[0],))
