@@ -5,7 +5,7 @@ import uuid
 from pytest_bdd import parsers, then, when
 
 from features.steps import hostile
-from features.steps.world import PROMPT_BYTES, World
+from features.steps.world import World
 from harness.client import ANONYMOUS, fresh_id
 from harness.expect import assert_error, assert_status
 from harness.history import Exchange
@@ -128,7 +128,7 @@ def bytes_are_sent(world: World, name: str) -> None:
 
 @when(parsers.parse("a client sends {part} and goes away"))
 def a_client_goes_away(world: World, part: str) -> None:
-    world.bodies["task"] = task = world.body(prompt="x" * PROMPT_BYTES)
+    world.bodies["task"] = task = world.body(prompt="x" * 256)
     head = world.client.raw_head("POST", "/v1/tasks")
     go_away(world.client.url, hostile.UNFINISHED[part](head, hostile.dumped(task)))
 

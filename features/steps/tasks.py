@@ -58,13 +58,13 @@ def a_running_task(world: World) -> None:
 
 @given(parsers.parse("a running task of {tokens:d} tokens"))
 def a_running_task_of(world: World, tokens: int) -> None:
-    world.admit("task", world.body(max_tokens=tokens, seed=7))
+    world.admit("task", world.steady_body(tokens))
     world.wait_state("task", "running", "ended")
 
 
 @given(parsers.parse("a running task of {tokens:d} tokens that wants to be canceled on disconnect"))
 def a_running_task_to_cancel(world: World, tokens: int) -> None:
-    world.admit("task", world.body(max_tokens=tokens, seed=7, on_disconnect="cancel"))
+    world.admit("task", world.steady_body(tokens, on_disconnect="cancel"))
     world.wait_state("task", "running", "ended")
 
 
@@ -89,7 +89,7 @@ def a_long_task_is_submitted(world: World) -> None:
 
 @when(parsers.parse("a task of {tokens:d} tokens is submitted"))
 def a_task_of_is_submitted(world: World, tokens: int) -> None:
-    world.submit("task", world.body(max_tokens=tokens, seed=7))
+    world.submit("task", world.steady_body(tokens))
 
 
 @when(parsers.parse("a task is submitted with a deadline of {deadline_ms:d} ms"))

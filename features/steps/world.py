@@ -25,10 +25,11 @@ NO_DEADLINE_MS = 24 * 3_600_000  # a deadline that no queue in a test reaches
 QUEUE_BOUND = 2_048  # more waiting tasks than any sane pool of one machine holds
 
 SHORT_TOKENS = 8
-PROMPT_BYTES = 40  # a prompt is at most so long, so that prompt and answer fit any context here
-
-# Counting goes on and on also with a small model; each engine's own end-of-text is rare in it.
+PROMPT_TOKENS = 80  # room for a prompt: no token of any engine is shorter than a byte
 PROMPT = "Numbers: 1, 2, 3, 4, 5, 6, 7, 8, 9,"
+
+# Small models go on with this until they are stopped: none of eight seeds ended before 1200 tokens.
+ENDLESS_PROMPT = "0, " * 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +127,13 @@ class World:
         """For a task that is another one."""
         return {"task_id": fresh_id(), "session_id": fresh_id()}
 
+    def steady_body(self, tokens: int, **changes: Any) -> dict[str, Any]:
+        """A task that is answered with so many tokens, not fewer."""
+        return self.body(**{"max_tokens": tokens, "prompt": ENDLESS_PROMPT, "seed": 7, **changes})
+
     def long_body(self, **changes: Any) -> dict[str, Any]:
         """A task that holds its slot for seconds, until it is canceled."""
-        return self.body(**{"max_tokens": self.service.ctx_max - PROMPT_BYTES - 8, "seed": 7, **changes})
+        return self.steady_body(self.service.ctx_max - PROMPT_TOKENS, **changes)
 
     def submit(self, name: str, body: dict[str, Any]) -> Exchange:
         """Submit a task under a name; the answer is the scenario's last answer."""
