@@ -191,7 +191,7 @@ def it_ends_well(world: World) -> None:
     assert_ended_well(world.read_to_end("task"))
 
 
-@then(parsers.parse("its state is {state}"))
+@then(parsers.re(r"its state is (?P<state>[a-z]+)$"))
 def its_state_is(world: World, state: str) -> None:
     actual = world.state("task")
     if actual != state:
