@@ -11,7 +11,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -22,14 +22,18 @@ from reference_server.domain.core import Core
 from reference_server.domain.pool import Pool, Replica
 from reference_server.domain.retention import Retention
 from reference_server.domain.sessions import Sessions
+from reference_server.domain.task import Task
 from reference_server.domain.task_queue import Bounds
 from reference_server.engines.llamacpp import LlamaCpp
 from reference_server.engines.mock import Mock
+from reference_server.runtime.clock import now_ms
 from reference_server.runtime.launchers import Attached, Launcher
 from reference_server.runtime.orchestrator import Orchestrator
 from reference_server.runtime.readers import Readers
 from reference_server.runtime.replica_keeper import ReplicaKeeper
 from reference_server.runtime.supervised import Supervised
+from reference_server.store.database import Database, StoreError
+from reference_server.store.journal import SCHEMA, Journal, Record
 from reference_server.telemetry import log
 from reference_server.telemetry.metrics import Metrics
 from reference_server.web import server
@@ -55,11 +59,13 @@ def serve(config: Config, *, state_dir: Path | None) -> int:
     token = os.environ.get(TOKEN_ENV) or None
     try:
         _require_safe_bind(config.host, token)
-        if state_dir is not None:
-            state_dir.mkdir(parents=True, exist_ok=True)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(config, token))
-    except (CannotServeError, OSError) as error:
+        database = Database(state_dir, schema=SCHEMA)
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(_serve(config, token, database))
+        finally:
+            database.close()
+    except (CannotServeError, StoreError, OSError) as error:
         sys.stderr.write(f"llama-orch serve: {error}\n")
         return EXIT_COULD_NOT_RUN
     return EXIT_OK
@@ -86,7 +92,7 @@ def _require_safe_bind(host: str, token: str | None) -> None:
         )
 
 
-async def _serve(config: Config, token: str | None) -> None:
+async def _serve(config: Config, token: str | None, database: Database) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -104,19 +110,23 @@ async def _serve(config: Config, token: str | None) -> None:
             bytes_max=config.retention.bytes_max,
         ),
     )
+    journal = Journal(database)
     keepers: dict[tuple[str, str], ReplicaKeeper] = {}
     orchestrator = Orchestrator(
         core,
         keepers=keepers,
         limits={pool.id: pool.watchdog for pool in config.pools},
         readers=Readers(per_task_max=config.http.readers_per_task_max),
+        durable=journal.durable,
     )
     metrics = Metrics(
         core,
         usage=lambda pool_id, replica_id: keepers[pool_id, replica_id].usage,
         engine_connections=lambda: orchestrator.engine_connections,
     )
-    orchestrator.add_observers(metrics, log.TaskLog(core))
+    orchestrator.add_observers(metrics, log.TaskLog(core), journal)
+    restore(core, await journal.load(), now_ms())
+    orchestrator.settle_effects()
     for pool in config.pools:
         for number, engine in enumerate(pool.replicas):
             keepers[pool.id, replica_id(pool, number)] = ReplicaKeeper(
@@ -148,6 +158,36 @@ async def _announce(config: Config, port: int, orchestrator: Orchestrator, *, is
     sys.stdout.flush()
     if is_open:
         structlog.get_logger().warning("no token is set: whoever reaches this loopback address may use it", url=url)
+
+
+def restore(core: Core, records: Sequence[Record], now: int) -> None:
+    """Take back what the journal kept over a restart (OC-CORE-1051).
+
+    Raises:
+        CannotServeError: open tasks belong to a pool that is no longer configured.
+    """
+    strays = {r.pool_id for r in records if r.ended_age_ms is None} - set(core.pools)
+    if strays:
+        raise CannotServeError(
+            f"the state folder holds open tasks of pool {', '.join(sorted(strays))}, which the configuration no longer "
+            "has: bring the pool back, or use another --state-dir"
+        )
+    for record in records:
+        task = Task(
+            request=record.request,
+            pool_id=record.pool_id,
+            admitted_ms=now - record.age_ms,
+            queue_position=record.answer.queue_position,
+            predicted_start_ms=record.answer.predicted_start_ms,
+            backoff_ms=record.answer.backoff_ms,
+        )
+        if record.ended_age_ms is None:
+            core.restore_open(task, was_running=record.state == "running", now_ms=now)
+            continue
+        task.state, task.failure = record.state, record.failure
+        task.ended_ms = now - record.ended_age_ms
+        task.transcript = record.transcript or task.transcript
+        core.restore_ended(task)
 
 
 def replica_id(pool: configuration.Pool, number: int) -> str:

@@ -21,6 +21,7 @@ from reference_server.domain.effects import (
     StopDecode,
     TaskEnqueued,
     TaskFinished,
+    TaskForgotten,
     TaskRejected,
     TaskStarted,
 )
@@ -155,6 +156,25 @@ class Core:
             task.transcript.append("metrics", frames.metrics(task, pool, now_ms))
             self._effects += [TaskStarted(task), StartDecode(task)]
 
+    # ── after a restart ──
+
+    def restore_ended(self, task: Task) -> None:
+        """Take back a task that had ended, for what is left of its retention. Its `ended_ms` is in the past."""
+        self._tasks[task.id] = task
+        self._retention.ended(task.id, size=task.transcript.bytes_kept, now_ms=task.ended_ms or 0)
+
+    def restore_open(self, task: Task, *, was_running: bool, now_ms: int) -> None:
+        """Take back a task that had not ended, in the order of admission: what waited waits again, what ran is over."""
+        self._tasks[task.id] = task
+        pool = self.pools[task.pool_id]
+        if was_running:
+            message = "the server was restarted while the task ran"
+            failure = Failure(code="WORKER_RESET", message=message, engine=pool.engine, pool_id=pool.id, retriable=True)
+            self.fail(task.id, failure, now_ms)
+            return
+        pool.queue.restore(task.id, task.request.priority, tokens=task.request.tokens_expected)
+        self._deadlines.add(task.deadline_at_ms, task.id)
+
     # ── what happens to a task ──
 
     def first_token(self, task: Task, now_ms: int) -> None:
@@ -263,6 +283,7 @@ class Core:
         self.sessions.expire(now_ms)
         for task_id in self._retention.expired(now_ms):
             self._tasks.pop(task_id, None)
+            self._effects.append(TaskForgotten(task_id))
 
     def _is_queued(self, task_id: str) -> bool:
         task = self._tasks.get(task_id)

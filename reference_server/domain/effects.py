@@ -70,6 +70,13 @@ class TaskFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskForgotten:
+    """The retention of an ended task is over."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class SlotQuarantined:
     """An engine did not confirm a stop in time."""
 
@@ -77,5 +84,7 @@ class SlotQuarantined:
     replica_id: str
 
 
-Notice = TaskEnqueued | TaskRejected | BackpressureApplied | TaskStarted | TaskFinished | SlotQuarantined
+Notice = (
+    TaskEnqueued | TaskRejected | BackpressureApplied | TaskStarted | TaskFinished | TaskForgotten | SlotQuarantined
+)
 Effect = StartDecode | StopDecode | Notice

@@ -96,6 +96,11 @@ class TaskQueue:
         self._tokens[priority] += tokens
         return Placed(position, dropped)
 
+    def restore(self, task_id: str, priority: Priority, *, tokens: int) -> None:
+        """Add a task that was accepted before a restart, at the tail of its lane: the bounds had let it in then."""
+        self._lanes[priority][task_id] = tokens
+        self._tokens[priority] += tokens
+
     def pop(self) -> str | None:
         """Take the next task to serve, or None when nothing waits."""
         for priority, lane in self._lanes.items():

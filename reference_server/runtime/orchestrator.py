@@ -9,7 +9,7 @@ Source: ORCH-2001 … 2003, ORCH-3010, ORCH-3016, ORCH-3017.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
@@ -57,10 +57,12 @@ class Orchestrator:
         keepers: Mapping[tuple[str, str], ReplicaKeeper],
         limits: Mapping[str, Limits],
         readers: Readers,
+        durable: Callable[[], Awaitable[bool]],
     ) -> None:
         self.core = core
         self.readers = readers
         self.stopping = False
+        self._durable = durable
         self._keepers = keepers
         self._limits = limits
         self._observers: list[Observer] = []
@@ -79,12 +81,21 @@ class Orchestrator:
             RefusedError: it was not admitted.
         """
         try:
-            if (known := self.core.find_repeat(request)) is not None:
-                return known
             tokens_in = await self._tokens_in(request)
-            return self.core.submit(request, tokens_in=tokens_in, now_ms=now_ms())
+            task = self.core.submit(request, tokens_in=tokens_in, now_ms=now_ms())
         finally:
             self.settle_effects()
+        await self._require_durable(task)
+        return task
+
+    async def _require_durable(self, task: Task) -> None:
+        """Return once the admission is on disk (OC-CORE-1050); a task that cannot be made durable is not accepted."""
+        if await self._durable():
+            return
+        failure = Failure(code="INTERNAL", message="the journal cannot be written", retriable=False)
+        self.core.fail(task.id, failure, now_ms())
+        self.settle_effects()
+        raise RefusedError(failure)
 
     async def cancel(self, task_id: str, reason: CancelReason = "client") -> bool:
         """Cancel a task, and return when none of its tokens is on the way any more. False when it is unknown."""
@@ -213,6 +224,7 @@ class Orchestrator:
             keeper.engine,
             self.core,
             stop_ms=self._limits[task.pool_id].stop_ms,
+            durable=self._durable,
             changed=self._task_changed,
             suspect=keeper.suspect,
         )
@@ -243,6 +255,8 @@ class Orchestrator:
     async def _tokens_in(self, request: TaskRequest) -> int:
         """Count the prompt's tokens: by an upper bound where that is enough, else by the pool's own engine."""
         bound = admission.tokens_in_at_most(request)
+        if self.core.find_repeat(request) is not None:
+            return bound
         if bound + request.max_tokens <= request.ctx or request.max_tokens >= request.ctx:
             return bound
         try:

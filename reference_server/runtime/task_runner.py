@@ -12,7 +12,7 @@ Source: ORCH-3016, ORCH-3017, ORCH-3026, architecture rules 1 … 4.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
 from reference_server.domain.core import Core
@@ -52,6 +52,7 @@ class TaskRunner:
         core: Core,
         *,
         stop_ms: int,
+        durable: Callable[[], Awaitable[bool]],
         changed: Callable[[Task], None],
         suspect: Callable[[], None],
     ) -> None:
@@ -60,6 +61,7 @@ class TaskRunner:
         self._engine = engine
         self._core = core
         self._stop_s = stop_ms / 1000
+        self._durable = durable
         self._changed = changed
         self._suspect = suspect
         self._decoding: asyncio.Task[Failure | None] | None = None
@@ -85,6 +87,9 @@ class TaskRunner:
         self._core.release(self.task, now_ms())
 
     async def _decode_or_explain(self) -> Failure | None:
+        # Its start is on disk before its engine is asked: after a crash nothing runs twice (OC-CORE-1052).
+        if not await self._durable():
+            return self._failure("INTERNAL", "the journal cannot be written", retriable=False)
         try:
             await self._decode()
         except TranscriptClosedError:

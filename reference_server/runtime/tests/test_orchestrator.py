@@ -2,12 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
 from reference_server.config import MockEngine, Watchdog
+from reference_server.domain.errors import RefusedError
 from reference_server.domain.task import Task
 from reference_server.domain.tests.builders import core as make_core
 from reference_server.domain.tests.builders import pool as make_pool
@@ -24,13 +25,27 @@ from reference_server.runtime.replica_keeper import ReplicaKeeper
 SLOW = MockEngine(slots=1, token_ms=5, prompt_ms=0)
 
 
+async def at_once() -> bool:
+    """A journal that is never behind."""
+    return True
+
+
 @asynccontextmanager
-async def running(engine: Callable[[], Engine], *, watchdog: Watchdog | None = None) -> AsyncIterator[Orchestrator]:
+async def running(
+    engine: Callable[[], Engine],
+    *,
+    watchdog: Watchdog | None = None,
+    durable: Callable[[], Awaitable[bool]] = at_once,
+) -> AsyncIterator[Orchestrator]:
     """An orchestrator over one pool with one replica, Ready."""
     core = make_core(make_pool(), is_ready=False)
     keepers: dict[tuple[str, str], ReplicaKeeper] = {}
     subject = Orchestrator(
-        core, keepers=keepers, limits={"p": watchdog or Watchdog(stop_ms=200)}, readers=Readers(per_task_max=2)
+        core,
+        keepers=keepers,
+        limits={"p": watchdog or Watchdog(stop_ms=200)},
+        readers=Readers(per_task_max=2),
+        durable=durable,
     )
     keepers["p", "r0"] = ReplicaKeeper(
         "p",
@@ -232,3 +247,35 @@ async def test_a_stopping_orchestrator_leaves_no_runner_behind() -> None:
 
     assert ["POOL_UNREADY"] * 2 == [t.failure.code for t in (task, waiting) if t.failure]
     assert 0 == subject.engine_connections
+
+
+@pytest.mark.req("OC-CORE-1050", "OC-CORE-1052")
+async def test_neither_answer_nor_engine_comes_before_the_journal() -> None:
+    written = asyncio.Event()
+    engine = Mock(SLOW)
+
+    async def durable() -> bool:
+        await written.wait()
+        return True
+
+    async with running(lambda: engine, durable=durable) as subject:
+        answer = asyncio.ensure_future(subject.submit(request(max_tokens=2)))
+        await until(lambda: subject.engine_connections)
+        await asyncio.sleep(0.05)
+        assert (False, set()) == (answer.done(), engine.active)
+
+        written.set()
+        assert "ended" == (await ended(subject, await answer)).state
+
+
+@pytest.mark.req("OC-CORE-1050")
+async def test_a_task_that_cannot_be_journaled_is_not_accepted() -> None:
+    async def durable() -> bool:
+        return False
+
+    async with running(lambda: Mock(SLOW), durable=durable) as subject:
+        with pytest.raises(RefusedError) as caught:
+            await subject.submit(request())
+
+        assert "INTERNAL" == caught.value.failure.code
+        await until(lambda: not subject.running_on(subject.core.pools["p"]))
