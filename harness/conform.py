@@ -10,23 +10,24 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 EXIT_PASS, EXIT_FAIL, EXIT_USAGE, EXIT_COULD_NOT_RUN = 0, 1, 2, 3
 
-# pytest's codes: 0 passed, 1 failed, 2 interrupted, 3 internal error or ours, 4 usage, 5 nothing selected
 EXIT_OF_PYTEST = {
     0: EXIT_PASS,
     1: EXIT_FAIL,
-    2: EXIT_COULD_NOT_RUN,
-    3: EXIT_COULD_NOT_RUN,
+    2: EXIT_COULD_NOT_RUN,  # interrupted
+    3: EXIT_COULD_NOT_RUN,  # an internal error, or no server to judge
     4: EXIT_USAGE,
-    5: EXIT_USAGE,
+    5: EXIT_USAGE,  # nothing was selected
+    6: EXIT_FAIL,  # more warnings than allowed
 }
 
 CLEAN_UP_S = 30.0  # servers and engines of an interrupted run stop within their drain times
@@ -98,16 +99,9 @@ def run(selection: Selection, listeners: Sequence[Listener]) -> int:
             start_new_session=True,  # a Ctrl-C reaches us alone, and is passed on once
         )
         os.close(write_end)
-        with _interrupted_by_sigterm():
-            try:
-                with os.fdopen(read_end, encoding="utf-8") as lines:
-                    for line in lines:
-                        for listener in listeners:
-                            listener.take(json.loads(line))
-                code = EXIT_OF_PYTEST.get(child.wait(), EXIT_COULD_NOT_RUN)
-            except KeyboardInterrupt:
-                _end(child)
-                code = EXIT_COULD_NOT_RUN
+        with _interrupted_by_sigterm(), os.fdopen(read_end, encoding="utf-8") as lines:
+            was_interrupted = _follow(child, lines, listeners)
+            code = EXIT_COULD_NOT_RUN if was_interrupted else EXIT_OF_PYTEST.get(child.wait(), EXIT_COULD_NOT_RUN)
         log.seek(0)
         text = log.read().decode("utf-8", "replace")
     for listener in listeners:
@@ -123,14 +117,30 @@ def command(selection: Selection) -> list[str]:
     return [sys.executable, "-m", "pytest", *where, *selection.options()]
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Have the run clean up after itself, and make an end of it if it does not."""
-    child.send_signal(signal.SIGINT)
-    try:
-        child.wait(timeout=CLEAN_UP_S)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        child.kill()
-        child.wait()
+def _follow(child: subprocess.Popen[bytes], lines: TextIO, listeners: Sequence[Listener]) -> bool:
+    """Tell the listeners everything to the end of the run.
+
+    Returns:
+        Whether the run was interrupted; it has cleaned up after itself then, or was made an end of.
+    """
+    give_up = threading.Timer(CLEAN_UP_S, child.kill)
+    was_interrupted = False
+    while True:
+        try:
+            for line in lines:
+                for listener in listeners:
+                    listener.take(json.loads(line))
+            child.wait()
+        except KeyboardInterrupt:
+            if was_interrupted:
+                child.kill()
+            else:
+                was_interrupted = True
+                give_up.start()
+                child.send_signal(signal.SIGINT)
+        else:
+            give_up.cancel()
+            return was_interrupted
 
 
 @contextmanager

@@ -1,0 +1,162 @@
+"""The plugin: ids, outcomes, and scenarios that cannot pass by doing nothing."""
+
+import pytest
+
+pytest_plugins = ("pytester",)
+
+PLUGIN = ("-p", "harness.pytest_plugin", "--strict-markers", "--import-mode=importlib", "-p", "no:cacheprovider")
+
+STEPS = """
+from pytest_bdd import given, then, when, scenarios
+from harness.checks.violation import Violation
+from harness.expect import ViolationError
+from harness.history import Exchange
+from harness.outcome import HangError, NotApplicableError
+
+FRESH = (("x-correlation-id", "3d6f0a8e-2b5c-4d1e-8f90-1a2b3c4d5e6f"), ("content-type", "application/json"))
+
+def exchange(status=200, headers=FRESH):
+    body = b'{"status": "ok"}'
+    return Exchange("GET", "/healthz", (), b"", status, headers, body, 0.0, 1.0)
+
+@given("a request")
+def a_request(history):
+    history.exchanges.append(exchange())
+
+@given("an answer without correlation id")
+def no_id(history):
+    history.exchanges.append(exchange(headers=FRESH[1:]))
+
+@given("a prerequisite that fails")
+def fails():
+    raise AssertionError("no slot")
+
+@given("something that does not apply")
+def does_not_apply():
+    raise NotApplicableError("no such ability")
+
+@when("nothing more happens")
+def nothing(): pass
+
+@when("it waits for ever")
+def waits():
+    raise HangError("waited 5 ms for the moon")
+
+@when("a step is async")
+async def is_async(): pass
+
+@then("it is wrong")
+def is_wrong():
+    raise ViolationError([Violation("ORCH-2001", "this", "that")])
+
+@then("it is not as good as it could be")
+def could_be_better():
+    raise ViolationError([Violation("ORCH-3006", "this", "that")])
+
+scenarios("a.feature")
+"""
+
+
+def run(
+    pytester: pytest.Pytester, *steps: str, tag: str = "@ORCH-2001", options: tuple[str, ...] = ()
+) -> pytest.RunResult:
+    """Run one scenario in a process of its own."""
+    lines = "\n".join(f"    {step}" for step in steps)
+    feature = f"{tag}\nFeature: A feature\n  Scenario: a scenario\n{lines}\n"
+    pytester.path.joinpath("a.feature").write_text(feature, encoding="utf-8")
+    pytester.makepyfile(test_a=STEPS)
+    return pytester.runpytest_subprocess(*PLUGIN, *options)
+
+
+def test_a_scenario_that_sends_something_and_breaks_no_rule_passes(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "Given a request", "When nothing more happens")
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*1 PASS*"])
+
+
+@pytest.mark.req("OC-TEST-7006")
+def test_a_scenario_that_sends_nothing_fails(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "When nothing more happens")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*the scenario sent nothing*", "*1 NOT_TESTABLE*"])
+
+
+@pytest.mark.req("OC-TEST-7006")
+def test_a_scenario_whose_recordings_break_a_universal_rule_fails(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "Given an answer without correlation id", "When nothing more happens")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*OC-CTRL-2052: expected a UUIDv4*"])
+
+
+@pytest.mark.req("OC-TEST-7009", "OC-TEST-7008")
+@pytest.mark.parametrize(
+    ("step", "outcome", "counted"),
+    [
+        pytest.param("Then it is wrong", "FAIL", {"failed": 1}, id="must"),
+        pytest.param("Then it is not as good as it could be", "WARN", {"passed": 1}, id="should"),
+        pytest.param("When it waits for ever", "HANG", {"failed": 1}, id="hang"),
+        pytest.param("Given a prerequisite that fails", "NOT_TESTABLE", {"failed": 1}, id="prerequisite"),
+        pytest.param("Given something that does not apply", "NOT_APPLICABLE", {"skipped": 1}, id="not-applicable"),
+    ],
+)
+def test_how_a_scenario_ends_is_its_outcome(
+    pytester: pytest.Pytester, step: str, outcome: str, counted: dict[str, int]
+) -> None:
+    result = run(pytester, "Given a request", step, options=("--junit-xml=out.xml",))
+
+    result.assert_outcomes(**counted)
+    result.stdout.fnmatch_lines([f"*1 {outcome}*"])
+    assert f'name="outcome" value="{outcome}"' in pytester.path.joinpath("out.xml").read_text(encoding="utf-8")
+
+
+def test_an_async_step_is_refused(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "Given a request", "When a step is async")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*async step: a step is async*"])
+
+
+@pytest.mark.req("OC-TEST-7004")
+def test_an_id_that_no_spec_states_fails_collection(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "Given a request", tag="@ORCH-9999")
+
+    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    result.stderr.fnmatch_lines(["*test_a.py::test_a_scenario: ORCH-9999*"])
+
+
+@pytest.mark.req("OC-TEST-7004")
+@pytest.mark.parametrize(
+    ("wanted", "counted"),
+    [
+        pytest.param(("--req", "ORCH-2001"), {"passed": 1, "deselected": 1}, id="one"),
+        pytest.param(("--req", "ORCH-2001", "--req", "ORCH-2002"), {"passed": 2}, id="two"),
+        pytest.param(("--req", "ORCH-2003"), {"deselected": 2}, id="none"),
+    ],
+)
+def test_a_run_can_ask_for_requirements(
+    pytester: pytest.Pytester, wanted: tuple[str, ...], counted: dict[str, int]
+) -> None:
+    marked = "import pytest\n@pytest.mark.req('ORCH-{0}')\ndef test_{0}(): pass\n"
+    pytester.makepyfile(test_a=marked.format(2001), test_b=marked.format(2002))
+
+    pytester.runpytest_subprocess(*PLUGIN, *wanted).assert_outcomes(**counted)
+
+
+def test_a_wanted_id_that_no_spec_states_is_wrong_usage(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_a="def test_a(): pass")
+
+    assert pytest.ExitCode.USAGE_ERROR == pytester.runpytest_subprocess(*PLUGIN, "--req", "ORCH-9999").ret
+
+
+def test_ordinary_tests_are_left_alone(pytester: pytest.Pytester) -> None:
+    """No server is started, and nothing heavy is imported, for tests that are no scenarios."""
+    heavy = ("httpx", "jsonschema_rs", "harness.target", "harness.schema")
+    pytester.makepyfile(test_a=f"import sys\ndef test_a(): assert not set({heavy}) & set(sys.modules)")
+
+    result = pytester.runpytest_subprocess(*PLUGIN)
+
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*scenarios*")
