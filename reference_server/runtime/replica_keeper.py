@@ -19,6 +19,7 @@ from reference_server.runtime.launchers import Launcher
 
 PROBE_S = 1.0  # between health questions to a Ready engine
 PROBE_LIMIT_S = 5.0  # an engine that does not answer its health question for so long is down
+USAGE_LIMIT_S = 1.0
 LOADING_PROBE_S = 0.1
 PRELOAD_TOKENS = 4  # enough for a first figure of the time per token
 BACKOFF_S, BACKOFF_MAX_S = 0.5, 30.0
@@ -101,10 +102,21 @@ class ReplicaKeeper:
                 ended.cancel()
             properties = await engine.properties()
             await self._warm_up(engine)
-        self.engine, self.usage = engine, await engine.usage()
+        self.engine, self.usage = engine, await self._usage_of(engine)
         self._core.replica_preloaded(self.pool_id, self.replica_id, _facts(properties), now_ms())
         self.first_outcome.set()
         self._changed()
+
+    async def _usage_of(self, engine: Engine) -> Usage:
+        """What the engine measures of itself, or what it last said.
+
+        It may be too busy to tell: llama-server answers `/metrics` between two batches only. That is no sign of death.
+        """
+        try:
+            async with asyncio.timeout(USAGE_LIMIT_S):
+                return await engine.usage()
+        except (EngineError, TimeoutError):
+            return self.usage
 
     async def _warm_up(self, engine: Engine) -> None:
         """Decode a few tokens: proves that work flows, and gives predictions their first figures."""
@@ -143,8 +155,7 @@ class ReplicaKeeper:
                     readiness = await self.engine.readiness()
                 if readiness == "down":
                     return "the engine does not answer its health question"
-                async with asyncio.timeout(PROBE_LIMIT_S):
-                    self.usage = await self.engine.usage()
+                self.usage = await self._usage_of(self.engine)
         finally:
             ended.cancel()
             suspected.cancel()

@@ -14,7 +14,15 @@ from reference_server.domain.tests.builders import core as make_core
 from reference_server.domain.tests.builders import pool as make_pool
 from reference_server.domain.tests.builders import request
 from reference_server.domain.transcript import TokenFrame
-from reference_server.engines.base import Completion, Engine, EngineEvent, EngineFaultError, EngineLostError, Readiness
+from reference_server.engines.base import (
+    Completion,
+    Engine,
+    EngineEvent,
+    EngineFaultError,
+    EngineLostError,
+    Readiness,
+    Usage,
+)
 from reference_server.engines.mock import Mock
 from reference_server.runtime import replica_keeper, task_runner
 from reference_server.runtime.launchers import Attached
@@ -279,3 +287,28 @@ async def test_a_task_that_cannot_be_journaled_is_not_accepted() -> None:
 
         assert "INTERNAL" == caught.value.failure.code
         await until(lambda: not subject.running_on(subject.core.pools["p"]))
+
+
+class Busy(Mock):
+    """A mock that is too busy to tell its metrics."""
+
+    def __init__(self) -> None:
+        super().__init__(SLOW)
+        self.asked = 0
+
+    async def usage(self) -> Usage:
+        self.asked += 1
+        await asyncio.Event().wait()
+        return Usage()
+
+
+@pytest.mark.req("ORCH-3010")
+async def test_an_engine_too_busy_for_its_metrics_stays_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica_keeper, "USAGE_LIMIT_S", 0.01)
+    monkeypatch.setattr(replica_keeper, "PROBE_S", 0.01)
+    engine = Busy()
+    async with running(lambda: engine) as subject:
+        await until(lambda: engine.asked > 3)
+
+        assert subject.core.pools["p"].is_ready
+        assert subject.core.pools["p"].last_error is None
