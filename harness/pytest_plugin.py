@@ -21,6 +21,7 @@ pytest_plugins = ("harness.fixtures",)
 REQUIREMENT_TAG = ("ORCH-", "OC-", "HME-")
 
 MARKS = (
+    "scenario: a scenario of the features; set on every one",
     "req(*ids): the requirements that this test proves",
     "real_engine: needs a real engine; a stand-in does not claim it",
     "stand_in: needs an engine that fails on demand, which no real one does",
@@ -58,6 +59,14 @@ def pytest_configure(config: pytest.Config) -> None:
         from harness.report.events import EventWriter
 
         config.pluginmanager.register(EventWriter(fd), "orchqueue-events")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let `-m scenario` select the scenarios, wherever they are bound."""
+    from harness.scenario import scenario_of
+
+    if scenario_of(item) is not None:
+        item.add_marker("scenario")
 
 
 # ── requirement ids ──
@@ -136,9 +145,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Give the report of a scenario its outcome; turn what does not apply into a skip, and a warning into a pass."""
     report = yield
-    from harness.scenario import scenario_of
-
-    if scenario_of(item) is None or (call.excinfo is None and call.when != "call"):
+    if item.get_closest_marker("scenario") is None or (call.excinfo is None and call.when != "call"):
         return report
     from harness.verdict import verdict_of
 
