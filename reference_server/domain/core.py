@@ -16,6 +16,7 @@ from reference_server.domain.effects import (
     BackpressureApplied,
     CancelReason,
     Effect,
+    ReplicaChanged,
     SlotQuarantined,
     StartDecode,
     StopDecode,
@@ -248,6 +249,7 @@ class Core:
         """A replica is Ready."""
         pool = self.pools[pool_id]
         pool.replicas[replica_id].take("preloaded", facts=facts)
+        self._effects.append(ReplicaChanged(pool_id, replica_id, "ready"))
         self._dispatch(pool, now_ms)
 
     def replica_lost(self, pool_id: str, replica_id: str, error: str, now_ms: int) -> None:
@@ -256,6 +258,7 @@ class Core:
         replica = pool.replicas[replica_id]
         running = sorted(replica.leases)
         replica.take("lost", error=error)
+        self._effects.append(ReplicaChanged(pool_id, replica_id, "unready", error))
         for task_id in running:
             failure = Failure(code="WORKER_RESET", message=error, engine=pool.engine, pool_id=pool_id, retriable=True)
             self.fail(task_id, failure, now_ms)
@@ -263,6 +266,7 @@ class Core:
     def replica_restarted(self, pool_id: str, replica_id: str) -> None:
         """A lost replica is loading again."""
         self.pools[pool_id].replicas[replica_id].take("restarted")
+        self._effects.append(ReplicaChanged(pool_id, replica_id, "loading"))
 
     def drain(self, pool_id: str) -> None:
         """Take no new tasks; what waits and runs goes on."""

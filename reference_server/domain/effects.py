@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reference_server.domain.errors import Failure
+from reference_server.domain.lifecycle import ReplicaState
 from reference_server.domain.task import Task
 
 CancelReason = Literal["client", "disconnect", "shutdown"]
@@ -70,6 +71,20 @@ class TaskFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicaChanged:
+    """A replica became Ready, was lost, or is loading again.
+
+    Attributes:
+        error: why it was lost; None otherwise.
+    """
+
+    pool_id: str
+    replica_id: str
+    state: ReplicaState
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TaskForgotten:
     """The retention of an ended task is over."""
 
@@ -85,6 +100,13 @@ class SlotQuarantined:
 
 
 Notice = (
-    TaskEnqueued | TaskRejected | BackpressureApplied | TaskStarted | TaskFinished | TaskForgotten | SlotQuarantined
+    TaskEnqueued
+    | TaskRejected
+    | BackpressureApplied
+    | TaskStarted
+    | TaskFinished
+    | TaskForgotten
+    | ReplicaChanged
+    | SlotQuarantined
 )
 Effect = StartDecode | StopDecode | Notice

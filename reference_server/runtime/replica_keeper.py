@@ -20,6 +20,7 @@ from reference_server.runtime.launchers import Launcher
 PROBE_S = 1.0  # between health questions to a Ready engine
 PROBE_LIMIT_S = 5.0  # an engine that does not answer its health question for so long is down
 USAGE_LIMIT_S = 1.0
+EXIT_GRACE_S = 0.2
 LOADING_PROBE_S = 0.1
 PRELOAD_TOKENS = 4  # enough for a first figure of the time per token
 BACKOFF_S, BACKOFF_MAX_S = 0.5, 30.0
@@ -86,6 +87,7 @@ class ReplicaKeeper:
                 pause = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** (failures - 1))
                 await asyncio.sleep(pause * self._rng.uniform(0.5, 1.0))
                 self._core.replica_restarted(self.pool_id, self.replica_id)
+                self._changed()
         finally:
             await self._launcher.stop()
 
@@ -154,7 +156,8 @@ class ReplicaKeeper:
                 async with asyncio.timeout(PROBE_LIMIT_S):
                     readiness = await self.engine.readiness()
                 if readiness == "down":
-                    return "the engine does not answer its health question"
+                    await asyncio.wait({ended}, timeout=EXIT_GRACE_S)  # its process' own end says more
+                    return ended.result() if ended.done() else "the engine does not answer its health question"
                 self.usage = await self._usage_of(self.engine)
         finally:
             ended.cancel()

@@ -140,3 +140,31 @@ def test_real_a_supervised_llama_server_is_preloaded_and_ends_with_us(tmp_path: 
     assert "event: end" in stream
     assert children
     assert not [child for child in children if Path(f"/proc/{child}/exe").exists()]
+
+
+@pytest.mark.real_engine
+@pytest.mark.req("ORCH-3010", "ORCH-3038", "OC-POOL-3001", "OC-POOL-3003")
+def test_real_an_engine_that_is_killed_is_reported_and_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("pools: [{replicas: [{kind: supervised, threads: 1}]}]")
+    with server("--config", str(file)) as (process, url):
+        (engine,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        body = task(prompt="Tell a long story:", max_tokens=900)
+        call(f"{url}/v1/tasks", body)
+        os.kill(int(engine), signal.SIGKILL)
+        lost = call(f"{url}/v1/tasks/{body['task_id']}/stream").decode()
+        assert process.stderr is not None
+        events: list[str | None] = []
+        while "replica ready" not in events[1:]:  # the first is the one before the kill
+            events.append(json.loads(process.stderr.readline()).get("event"))
+        after = task(prompt="Say hello:")
+        call(f"{url}/v1/tasks", after)
+        stream = call(f"{url}/v1/tasks/{after['task_id']}/stream").decode()
+
+    assert '"WORKER_RESET"' in lost
+    assert [e for e in events if e and e.startswith("replica")][-3:] == [
+        "replica unready",
+        "replica loading",
+        "replica ready",
+    ]
+    assert "event: end" in stream
