@@ -16,6 +16,7 @@ pytest_plugins = (
     "features.steps.metrics",
     "features.steps.discovery",
     "features.steps.disconnects",
+    "features.steps.drains",
     "features.steps.determinism",
     "features.steps.logs",
 )

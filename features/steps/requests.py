@@ -130,6 +130,8 @@ def a_client_goes_away(world: World, part: str) -> None:
     world.bodies["task"] = task = world.body(prompt="x" * 256)
     head = world.client.raw_head("POST", "/v1/tasks")
     go_away(world.client.url, hostile.UNFINISHED[part](head, hostile.dumped(task)))
+    world.admit("afterwards", world.body())  # when this has ended, the server has long seen the other one leave
+    world.read_to_end("afterwards")
 
 
 # ── then ──

@@ -41,7 +41,7 @@ class Installed:
 
 
 def installed() -> Installed:
-    """The newest installed llama-server and model.
+    """An installed llama-server and model, the last that are listed.
 
     Raises:
         CannotRunError: one is missing; the text says how to get it.

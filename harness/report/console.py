@@ -112,7 +112,7 @@ class ConsoleReport:
             if entry.outcome is Outcome.NOT_APPLICABLE:
                 reasons[entry.message] += 1
         for reason, count in reasons.items():
-            self._console.print(f"[dim]{count} NOT_APPLICABLE: {escape(reason)}[/]", highlight=False)
+            self._console.print(f"[dim]{count} NOT_APPLICABLE: {escape(reason)}[/]", highlight=False, soft_wrap=True)
 
 
 def _why(exit_code: int, log: str) -> str:

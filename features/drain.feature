@@ -1,0 +1,47 @@
+@ORCH-2101 @OC-CTRL-2002
+Feature: Drain
+  A pool that is drained closes to new tasks at once, and gives what it has until a deadline.
+
+  Background:
+    Given a server of its own
+
+  Scenario: a draining pool refuses new tasks with a hint
+    When the pool is drained within 60000 ms
+    And a task is submitted
+    Then it is refused with POOL_UNREADY
+
+  Scenario: running work finishes before the deadline
+    Given a running task of 100 tokens
+    And a reader of it
+    When the pool is drained within 60000 ms
+    Then the reader gets the whole stream
+
+  Scenario: work that runs over the deadline ends with a retriable error
+    Given a running task
+    And a reader of it
+    When the pool is drained within 200 ms
+    Then its stream ends with POOL_UNREADY, retriable
+    And the server is idle within 2000 ms
+
+  @ORCH-2103 @OC-CTRL-2001
+  Scenario: its health says that it drains
+    When the pool is drained within 60000 ms
+    And the health of the pool is read
+    Then the pool is live and draining, and not ready
+
+  Scenario: a pool that does not exist cannot be drained
+    When a pool that does not exist is drained
+    Then it is refused with NOT_FOUND
+
+  @OC-CTRL-2034
+  Scenario Outline: a drain that is not the contract's is refused and drains nothing
+    When the pool is drained with <body>
+    Then it is refused with INVALID_PARAMS
+    And the health of the pool does not say that it drains
+
+    Examples:
+      | body                          |
+      | {}                            |
+      | {"deadline_ms": -1}           |
+      | {"deadline_ms": "soon"}       |
+      | {"deadline_ms": 1, "now": 1}  |

@@ -1,0 +1,49 @@
+"""Drain: a pool that closes to new tasks."""
+
+import json
+from typing import Any
+
+from pytest_bdd import parsers, then, when
+
+from features.steps.world import World
+from harness.expect import assert_status
+
+
+def drain(world: World, body: Any, pool_id: str | None = None) -> None:
+    """Ask for a drain; the answer is the world's last."""
+    path = f"/v1/pools/{pool_id or world.service.pool_id}/drain"
+    world.answers.append(world.client.request("POST", path, body))
+
+
+def health(world: World) -> dict[str, Any]:
+    """The pool's health now."""
+    read: dict[str, Any] = world.client.request("GET", f"/v1/pools/{world.service.pool_id}/health").json
+    return read
+
+
+@when(parsers.parse("the pool is drained within {deadline_ms:d} ms"))
+def the_pool_is_drained(world: World, deadline_ms: int) -> None:
+    drain(world, {"deadline_ms": deadline_ms})
+    assert_status(world.answer, 202, req="ORCH-2101")
+
+
+@when(parsers.parse("the pool is drained with {body}"))
+def the_pool_is_drained_with(world: World, body: str) -> None:
+    drain(world, json.loads(body))
+
+
+@when("a pool that does not exist is drained")
+def another_pool_is_drained(world: World) -> None:
+    drain(world, {"deadline_ms": 1}, "no-such-pool")
+
+
+@then("the pool is live and draining, and not ready")
+def the_pool_is_draining(world: World) -> None:
+    now = world.answer.json
+    assert (now["live"], now["draining"], now["ready"]) == (True, True, False), now
+
+
+@then("the health of the pool does not say that it drains")
+def the_pool_does_not_drain(world: World) -> None:
+    now = health(world)
+    assert (now["draining"], now["ready"]) == (False, True), now

@@ -1,0 +1,57 @@
+"""What is installed is asked of the reference server, and what is missing is said with the command that gets it."""
+
+import json
+import sys
+
+import pytest
+
+from harness.engines import real_llamacpp
+from harness.engines.real_llamacpp import Installed, busy_slots, completion, installed
+from harness.target import CannotRunError
+from harness.tests.tiny_server import TinyServer, answer
+
+ENGINE = {"engine": "llamacpp", "binary": "/bin/llama-server"}
+MODEL = {"id": "small", "path": "/models/small.gguf"}
+
+
+def listing(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr(real_llamacpp, "LIST", (sys.executable, "-c", f"print({text!r})"))
+
+
+@pytest.mark.req("ORCH-3051")
+def test_the_last_engine_and_model_of_the_list_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = {"engine": "llamacpp", "binary": "/bin/old"}
+    listing(monkeypatch, json.dumps({"engines": [old, ENGINE, {"engine": "vllm", "binary": "/x"}], "models": [MODEL]}))
+
+    assert Installed("/bin/llama-server", "/models/small.gguf") == installed()
+
+
+@pytest.mark.req("ORCH-3051", "OC-TEST-7009")
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        pytest.param('{"engines": [], "models": []}', "no llama-server is installed; install it with", id="none"),
+        pytest.param(json.dumps({"engines": [ENGINE], "models": []}), "no model is installed; install", id="no-model"),
+        pytest.param("broken", "failed: broken", id="no-listing"),
+    ],
+)
+def test_what_is_missing_is_said_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch, text: str, says: str) -> None:
+    listing(monkeypatch, text)
+
+    with pytest.raises(CannotRunError, match=says):
+        installed()
+
+
+@pytest.mark.req("ORCH-3017")
+def test_busy_slots_are_counted() -> None:
+    slots = json.dumps([{"id": 0, "is_processing": True}, {"id": 1, "is_processing": False}]).encode()
+    with TinyServer(lambda sock, head: sock.sendall(answer("200 OK", slots))) as engine:
+        assert 1 == busy_slots(engine.url)
+
+
+@pytest.mark.req("ORCH-3051")
+def test_the_engines_own_answer_is_asked_for_in_one_piece() -> None:
+    body = json.dumps({"content": "hello"}).encode()
+    with TinyServer(lambda sock, head: sock.sendall(answer("200 OK", body))) as engine:
+        assert "hello" == completion(engine.url, {"prompt": "x", "stream": True})
+        assert b'"stream":false' in engine.requests[0].replace(b" ", b"")
