@@ -7,12 +7,13 @@ from pytest_bdd import parsers, then, when
 
 from features.steps.world import World
 from harness.expect import assert_status
+from harness.history import Origin
 
 
-def drain(world: World, body: Any, pool_id: str | None = None) -> None:
+def drain(world: World, body: Any, *, pool_id: str | None = None, origin: Origin = "harness") -> None:
     """Ask for a drain; the answer is the world's last."""
     path = f"/v1/pools/{pool_id or world.service.pool_id}/drain"
-    world.answers.append(world.client.request("POST", path, body))
+    world.answers.append(world.client.request("POST", path, json=body, origin=origin))
 
 
 def health(world: World) -> dict[str, Any]:
@@ -29,12 +30,12 @@ def the_pool_is_drained(world: World, deadline_ms: int) -> None:
 
 @when(parsers.parse("the pool is drained with {body}"))
 def the_pool_is_drained_with(world: World, body: str) -> None:
-    drain(world, json.loads(body))
+    drain(world, json.loads(body), origin="hostile")
 
 
 @when("a pool that does not exist is drained")
 def another_pool_is_drained(world: World) -> None:
-    drain(world, {"deadline_ms": 1}, "no-such-pool")
+    drain(world, {"deadline_ms": 1}, pool_id="no-such-pool")
 
 
 @then("the pool is live and draining, and not ready")

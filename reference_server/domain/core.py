@@ -268,12 +268,32 @@ class Core:
         self.pools[pool_id].replicas[replica_id].take("restarted")
         self._effects.append(ReplicaChanged(pool_id, replica_id, "loading"))
 
-    def drain(self, pool_id: str) -> None:
-        """Take no new tasks; what waits and runs goes on."""
-        self.pools[pool_id].draining = True
+    def drain(self, pool_id: str, *, deadline_ms: int | None = None, now_ms: int = 0) -> None:
+        """Take no new tasks; what waits and runs goes on, until `deadline_ms` from now if there is one.
+
+        Drained again, a pool keeps the earlier of the two deadlines.
+
+        Source: ORCH-2101, OC-CTRL-2002.
+        """
+        pool = self.pools[pool_id]
+        pool.draining = True
+        if deadline_ms is not None:
+            at_ms = now_ms + deadline_ms
+            pool.drained_at_ms = at_ms if pool.drained_at_ms is None else min(at_ms, pool.drained_at_ms)
+
+    def end_all(self, pool_id: str, message: str, now_ms: int) -> None:
+        """End everything that waits or runs in a pool, with a retriable POOL_UNREADY."""
+        pool = self.pools[pool_id]
+        running = [task_id for replica in pool.replicas.values() for task_id in sorted(replica.leases)]
+        failure = Failure(code="POOL_UNREADY", message=message, engine=pool.engine, pool_id=pool.id, retriable=True)
+        for task_id in [*pool.queue.ids(), *running]:
+            self.fail(task_id, failure, now_ms)
 
     def tick(self, now_ms: int) -> None:
-        """Let time pass: deadlines of waiting tasks, sessions, retention."""
+        """Let time pass: deadlines of waiting tasks and of draining pools, sessions, retention."""
+        for pool in self.pools.values():
+            if pool.drained_at_ms is not None and now_ms >= pool.drained_at_ms:
+                self.end_all(pool.id, "the pool was drained and its deadline has passed", now_ms)
         for task_id in self._deadlines.due(now_ms):
             if self._is_queued(task_id):
                 task = self._tasks[task_id]

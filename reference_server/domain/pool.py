@@ -104,6 +104,7 @@ class Pool:
 
     Attributes:
         model_ref: what clients name to get here, together with `engine`.
+        drained_at_ms: when what still waits or runs in a draining pool is ended; None = never.
     """
 
     id: str
@@ -113,6 +114,7 @@ class Pool:
     bounds: Bounds
     replicas: dict[str, Replica]
     draining: bool = False
+    drained_at_ms: int | None = None
     queue: TaskQueue = field(init=False)
     times: ServiceTimes = field(default_factory=ServiceTimes)
 

@@ -144,7 +144,7 @@ class Orchestrator:
                 async with asyncio.timeout(drain_ms / 1000):
                     await self._all_idle.wait()
             except TimeoutError:
-                self._end_all("the server stopped before the task was done")
+                self._end_all()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(max(limits.stop_ms for limits in self._limits.values()) / 1000):
                         await self._all_idle.wait()
@@ -152,25 +152,17 @@ class Orchestrator:
                 task.cancel()
 
     def _drain_all(self) -> None:
+        """Take nothing new, and tell at once what only waits: it would not be run any more."""
         self.stopping = True
         for pool in self.core.pools.values():
             self.core.drain(pool.id)
             for task_id in pool.queue.ids():
-                failure = Failure(
-                    code="POOL_UNREADY",
-                    message="the server is stopping",
-                    engine=pool.engine,
-                    pool_id=pool.id,
-                    retriable=True,
-                )
-                self.core.fail(task_id, failure, now_ms())
+                self.core.fail(task_id, _stopping(pool, "the server is stopping"), now_ms())
         self.settle_effects()
 
-    def _end_all(self, message: str) -> None:
-        for task_id, runner in list(self._runners.items()):
-            pool = self.core.pools[runner.task.pool_id]
-            failure = Failure(code="POOL_UNREADY", message=message, engine=pool.engine, pool_id=pool.id, retriable=True)
-            self.core.fail(task_id, failure, now_ms())
+    def _end_all(self) -> None:
+        for pool_id in self.core.pools:
+            self.core.end_all(pool_id, "the server stopped before the task was done", now_ms())
         self.settle_effects()
 
     async def _tick(self) -> None:
@@ -272,3 +264,7 @@ class Orchestrator:
                 return sum([await engine.count_tokens(text) for text in request.inputs])
         except (EngineError, TimeoutError):
             return bound
+
+
+def _stopping(pool: Pool, message: str) -> Failure:
+    return Failure(code="POOL_UNREADY", message=message, engine=pool.engine, pool_id=pool.id, retriable=True)

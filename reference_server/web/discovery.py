@@ -1,12 +1,14 @@
-"""`GET /v1/capabilities`, `GET /v1/pools/{id}/health`, `GET /healthz`, `GET /metrics`.
+"""`GET /v1/capabilities`, `GET /v1/pools/{id}/health`, `POST /v1/pools/{id}/drain`, `GET /healthz`, `GET /metrics`.
 
-Source: ORCH-2103, ORCH-2104, ORCH-3028, ORCH-3095, ORCH-3096, OC-CTRL-2001, OC-CTRL-2060.
+Source: ORCH-2101, ORCH-2103, ORCH-2104, ORCH-3028, ORCH-3095, ORCH-3096, OC-CTRL-2001, OC-CTRL-2060.
 """
 
 from aiohttp import web
 
-from contracts.models.control import API_VERSION
+from contracts.models.control import API_VERSION, DrainRequest
 from reference_server.domain.pool import Pool
+from reference_server.runtime.clock import now_ms
+from reference_server.web import body
 from reference_server.web.errors import EdgeError
 from reference_server.web.keys import METRICS, ORCHESTRATOR
 
@@ -60,6 +62,17 @@ async def pool_health(request: web.Request) -> web.Response:
     if pool.last_error is not None:
         health["last_error"] = pool.last_error
     return web.json_response(health)
+
+
+async def drain(request: web.Request) -> web.Response:
+    """Close a pool to new tasks; what runs may finish until the deadline."""
+    orchestrator = request.app[ORCHESTRATOR]
+    wanted = await body.read(request, DrainRequest)
+    if (pool := orchestrator.core.pools.get(request.match_info["id"])) is None:
+        raise EdgeError("NOT_FOUND", "no such pool")
+    orchestrator.core.drain(pool.id, deadline_ms=wanted.deadline_ms, now_ms=now_ms())
+    orchestrator.settle_effects()
+    return web.Response(status=202)
 
 
 async def liveness(request: web.Request) -> web.Response:

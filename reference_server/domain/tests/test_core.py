@@ -224,3 +224,31 @@ def test_an_ended_task_is_forgotten_after_its_retention_and_its_prompt_at_once()
     assert subject.task("a") is task
     subject.tick(600_001)
     assert subject.task("a") is None
+
+
+@pytest.mark.req("ORCH-2101", "OC-CTRL-2002")
+def test_a_draining_pool_takes_nothing_new_and_ends_the_rest_at_its_deadline() -> None:
+    subject = core()
+    running = subject.submit(request("a"), tokens_in=1, now_ms=0)
+    waiting = subject.submit(request("b"), tokens_in=1, now_ms=0)
+    subject.drain("p", deadline_ms=500, now_ms=0)
+    subject.drain("p", deadline_ms=9_000, now_ms=0)
+
+    assert "POOL_UNREADY" == refusal(subject, task_id="c").code
+    subject.tick(499)
+    assert ("running", "queued") == (running.state, waiting.state)
+    subject.tick(500)
+    ends = [(task.state, task.failure and (task.failure.code, task.failure.retriable)) for task in (running, waiting)]
+    assert [("failed", ("POOL_UNREADY", True))] * 2 == ends
+
+
+@pytest.mark.req("ORCH-2101")
+def test_a_draining_pool_still_runs_what_waits() -> None:
+    subject = core()
+    first = subject.submit(request("a"), tokens_in=1, now_ms=0)
+    subject.submit(request("b"), tokens_in=1, now_ms=0)
+    subject.drain("p", deadline_ms=500, now_ms=0)
+    subject.finish("a", DONE, 1)
+    subject.release(first, 1)
+
+    assert ["a", "b"] == started(subject)
