@@ -178,11 +178,6 @@ class Core:
 
     # ── what happens to a task ──
 
-    def first_token(self, task: Task, now_ms: int) -> None:
-        """Note when the first token of a running task came."""
-        if task.first_token_ms is None:
-            task.first_token_ms = now_ms
-
     def finish(self, task_id: str, finish: Finish, now_ms: int) -> bool:
         """The engine ended a task well. False when the task had ended before: then nothing changed."""
         task = self._tasks.get(task_id)

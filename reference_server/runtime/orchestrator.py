@@ -61,7 +61,6 @@ class Orchestrator:
     ) -> None:
         self.core = core
         self.readers = readers
-        self.stopping = False
         self._durable = durable
         self._keepers = keepers
         self._limits = limits
@@ -153,7 +152,6 @@ class Orchestrator:
 
     def _drain_all(self) -> None:
         """Take nothing new, and tell at once what only waits: it would not be run any more."""
-        self.stopping = True
         for pool in self.core.pools.values():
             self.core.drain(pool.id)
             for task_id in pool.queue.ids():

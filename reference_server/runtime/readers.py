@@ -80,10 +80,6 @@ class Readers:
     def __len__(self) -> int:
         return sum(map(len, self._by_task.values()))
 
-    def of(self, task_id: str) -> int:
-        """How many read one task."""
-        return len(self._by_task.get(task_id, ()))
-
     @contextmanager
     def open(self, task: Task, *, start: int, on_last_left: Callable[[Task], None]) -> Iterator[Reader]:
         """Read a task from frame `start` on, for the length of the block.
