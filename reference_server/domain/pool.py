@@ -25,7 +25,12 @@ class ReplicaFacts:
     """What a replica's engine said of itself when it was preloaded (ORCH-3032).
 
     Attributes:
-        ctx_max: tokens one slot can hold.
+        engine_version: never empty; a mock's begins with `mock-`.
+        model_digest: `sha256:…` of the weights, or None where neither the engine nor a local file tells.
+        ctx_max: tokens one slot can hold, prompt and answer together.
+        slots_total: sequences decoded at the same time, ≥ 1.
+        workloads: of `completion`, `embedding`, `rerank`.
+        features: shown in `GET /v1/capabilities`; `stand_in: True` on anything that is not the real engine.
     """
 
     engine_version: str

@@ -18,9 +18,11 @@ Errors, by who is at fault:
 Source: ORCH-3054 … 3058, OC-ADAPT-5001, 5010, 5011.
 """
 
-from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from reference_server.domain.pool import ReplicaFacts
 
 
 class EngineError(Exception):
@@ -52,27 +54,6 @@ class EngineFaultError(EngineError):
 
 
 Readiness = Literal["ready", "loading", "down"]
-
-
-@dataclass(frozen=True, slots=True)
-class Properties:
-    """What an engine says of itself once it is ready.
-
-    Attributes:
-        engine_version: never empty; a mock's begins with `mock-`.
-        model_digest: `sha256:…` of the weights, or None where neither the engine nor a local file tells.
-        ctx_max: tokens one slot can hold, prompt and answer together.
-        slots_total: sequences decoded at the same time, ≥ 1.
-        workloads: of `completion`, `embedding`, `rerank`.
-        features: shown in `GET /v1/capabilities`; `stand_in: True` on anything that is not the real engine.
-    """
-
-    engine_version: str
-    model_digest: str | None
-    ctx_max: int
-    slots_total: int
-    workloads: tuple[str, ...] = ("completion",)
-    features: Mapping[str, bool | str | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +119,7 @@ class Engine(Protocol):
     async def readiness(self) -> Readiness:
         """Ask the health endpoint; a refused connection is `down`, not an error."""
 
-    async def properties(self) -> Properties:
+    async def properties(self) -> ReplicaFacts:
         """Read version, model, context and slots. Called once per (re)start, after `ready`."""
 
     async def count_tokens(self, text: str) -> int:

@@ -14,12 +14,12 @@ import time
 from collections.abc import AsyncGenerator
 
 from reference_server.config import MockEngine
+from reference_server.domain.pool import ReplicaFacts
 from reference_server.engines.base import (
     Completion,
     EngineEvent,
     EngineLostError,
     Finished,
-    Properties,
     Readiness,
     Tokens,
     Usage,
@@ -63,9 +63,9 @@ class Mock:
         age_ms = (time.monotonic() - self._started_s) * 1000
         return "ready" if age_ms >= self._settings.preload_ms else "loading"
 
-    async def properties(self) -> Properties:
+    async def properties(self) -> ReplicaFacts:
         """What the settings say."""
-        return Properties(
+        return ReplicaFacts(
             engine_version=VERSION,
             model_digest="sha256:" + hashlib.sha256(VERSION.encode()).hexdigest(),
             ctx_max=self._settings.ctx_max,

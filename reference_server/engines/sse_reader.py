@@ -46,6 +46,11 @@ class SseReader:
             raise EngineFaultError(f"an event of the stream is larger than {EVENT_BYTES_MAX} bytes")
         return events
 
+    @property
+    def is_inside_event(self) -> bool:
+        """Something was fed that no empty line has ended yet."""
+        return bool(self._rest or self._data)
+
     def _line(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
         if name == b"data":

@@ -12,8 +12,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 
 from reference_server.domain.core import Core
-from reference_server.domain.pool import ReplicaFacts
-from reference_server.engines.base import Completion, Engine, EngineError, EngineLostError, Finished, Properties, Usage
+from reference_server.engines.base import Completion, Engine, EngineError, EngineLostError, Finished, Usage
 from reference_server.runtime.clock import now_ms
 from reference_server.runtime.launchers import Launcher
 
@@ -102,10 +101,10 @@ class ReplicaKeeper:
                     await asyncio.sleep(LOADING_PROBE_S)
             finally:
                 ended.cancel()
-            properties = await engine.properties()
+            facts = await engine.properties()
             await self._warm_up(engine)
         self.engine, self.usage = engine, await self._usage_of(engine)
-        self._core.replica_preloaded(self.pool_id, self.replica_id, _facts(properties), now_ms())
+        self._core.replica_preloaded(self.pool_id, self.replica_id, facts, now_ms())
         self.first_outcome.set()
         self._changed()
 
@@ -162,14 +161,3 @@ class ReplicaKeeper:
         finally:
             ended.cancel()
             suspected.cancel()
-
-
-def _facts(properties: Properties) -> ReplicaFacts:
-    return ReplicaFacts(
-        engine_version=properties.engine_version,
-        model_digest=properties.model_digest,
-        ctx_max=properties.ctx_max,
-        slots_total=properties.slots_total,
-        workloads=properties.workloads,
-        features=properties.features,
-    )
