@@ -1,0 +1,198 @@
+"""What the adapters of HTTP engines have in common: one session, JSON, event streams, and what an answer means.
+
+No redirects, no limit on connections that nobody sees, explicit limits for connecting and for every answer but a
+stream, whose watchdog is the runtime's. Every failure of the transport leaves here as an `EngineLostError`.
+
+Source: OC-ADAPT-5013, OC-ADAPT-5015, OC-ADAPT-5016.
+"""
+
+import hashlib
+import re
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+import msgspec
+
+from reference_server.engines.base import (
+    EngineBusyError,
+    EngineError,
+    EngineFaultError,
+    EngineLostError,
+    EngineRefusedError,
+)
+from reference_server.engines.sse_reader import SseReader
+
+CONNECT_LIMIT_S = 5.0
+ANSWER_LIMIT_S = 30.0  # for everything but a stream
+ERROR_BYTES_MAX = 64 * 1024  # of an error's body, that are looked at
+
+ErrorOf = Callable[[int, bytes], EngineError]
+
+
+class HttpClient:
+    """The connections to one engine.
+
+    Args:
+        url: `http://host:port`.
+        error_of: what a status and a body mean, for an answer that is not 200.
+    """
+
+    def __init__(self, url: str, *, api_key: str | None, error_of: ErrorOf) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._error_of = error_of
+        self._session: aiohttp.ClientSession | None = None
+
+    async def status(self, path: str) -> int | None:
+        """The status that `GET path` answers; None where nobody answers."""
+        try:
+            async with self.request("GET", path) as answer:
+                return answer.status
+        except EngineLostError:
+            return None
+
+    async def json(self, method: str, path: str, body: object = None) -> Any:
+        """The JSON of a 200.
+
+        Raises:
+            EngineError: any other status, or not JSON.
+        """
+        async with self.request(method, path, body) as answer:
+            raw = await answer.read()
+        if answer.status != 200:
+            raise self._error_of(answer.status, raw)
+        try:
+            return msgspec.json.decode(raw)
+        except msgspec.DecodeError:
+            raise EngineFaultError(f"{path} did not answer JSON") from None
+
+    async def text(self, path: str) -> str:
+        """The text of a 200; empty for any other status, as of an engine that does not have this path."""
+        async with self.request("GET", path) as answer:
+            return await answer.text(errors="replace") if answer.status == 200 else ""
+
+    @asynccontextmanager
+    async def stream(self, path: str, body: object) -> AsyncGenerator["Reads", None]:
+        """`POST path`, and what its event stream brings. Leaving the block closes the connection."""
+        async with self.request("POST", path, body, is_stream=True) as answer:
+            if answer.status != 200:
+                raise self._error_of(answer.status, await answer.content.read(ERROR_BYTES_MAX))
+            if answer.content_type != "text/event-stream":
+                raise EngineFaultError(f"{path} answered {answer.content_type}, not an event stream")
+            yield Reads(answer)
+
+    @asynccontextmanager
+    async def request(
+        self, method: str, path: str, body: object = None, *, is_stream: bool = False
+    ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
+        """Ask, and close the connection at the block's end."""
+        if self._session is None:
+            # A connection for each request: llama-server was seen (b11434) to reset one that had carried a stream, and
+            # a completion that may have been received must not be sent again.
+            connector = aiohttp.TCPConnector(limit=0, force_close=True)
+            self._session = aiohttp.ClientSession(connector=connector, headers=self._headers)
+        total = None if is_stream else ANSWER_LIMIT_S
+        limit = aiohttp.ClientTimeout(total=total, sock_connect=CONNECT_LIMIT_S)
+        try:
+            request = self._session.request(method, self._url + path, json=body, timeout=limit, allow_redirects=False)
+            async with request as answer:
+                yield answer
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise EngineLostError(f"{path}: {type(error).__name__}") from None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+class Reads:
+    """What each read of the socket brought: the data of the events that it completed, in order, possibly of none."""
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self._chunks = answer.content.iter_any()
+        self._reader = SseReader()
+        self.is_chunked = answer.headers.get("Transfer-Encoding", "").lower() == "chunked"
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[bytes]:
+        return self._reader.feed(await anext(self._chunks))
+
+    @property
+    def is_inside_event(self) -> bool:
+        """Something has come that no empty line has ended yet."""
+        return self._reader.is_inside_event
+
+
+class PieceCounter:
+    """Counts as the engine counts: its count runs ahead of the text while a character is incomplete."""
+
+    def __init__(self) -> None:
+        self._counted = 0
+
+    def __call__(self, text: str, total: int) -> list[str]:
+        """The pieces of one frame: an empty one for each token that was held back, then the text.
+
+        Args:
+            total: tokens of the stream so far, this frame's among them.
+        """
+        new = total - self._counted
+        self._counted = max(self._counted, total)
+        if text:
+            return [""] * (new - 1) + [text]
+        return [""] * new
+
+
+def frame_of(data: bytes) -> dict[str, Any]:
+    """One event's data, which every engine sends as a JSON object.
+
+    Raises:
+        EngineFaultError: it is something else.
+    """
+    try:
+        frame = msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        raise EngineFaultError("a frame of the stream is not JSON") from None
+    if not isinstance(frame, dict):
+        raise EngineFaultError("a frame of the stream is not an object")
+    return frame
+
+
+def error_by_status(status: int, kind: str) -> EngineError:
+    """What a status means on every engine; an engine's own text is not passed on, only its name for the error is."""
+    text = f"{status} {kind[:64]}"
+    if status in {429, 503}:
+        return EngineBusyError(text)
+    if 400 <= status < 500 or status == 501:
+        return EngineRefusedError(text, status=status)
+    return EngineFaultError(text)
+
+
+def samples(text: str, name: str, **labels: str) -> list[float]:
+    """The values of a metric in Prometheus' text format that has at least these labels, in order."""
+    lines = re.finditer(rf"^{re.escape(name)}(?:\{{(.*)\}})? ([0-9.eE+-]+)$", text, re.MULTILINE)
+    wanted = [f'{key}="{value}"' for key, value in labels.items()]
+    return [float(line[2]) for line in lines if all(label in (line[1] or "") for label in wanted)]
+
+
+def digest_of(path: str) -> str | None:
+    """`sha256:…` of a file; None where it is not one that can be read here. Blocks: call it in a thread."""
+    file = Path(path)
+    if not path or not file.is_file():
+        return None
+    with file.open("rb") as handle:
+        return "sha256:" + hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def member(frame: Mapping[str, Any], *names: str) -> Any:
+    """`frame[a][b]…`, or None where a level is missing or is no object."""
+    value: Any = frame
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
