@@ -117,6 +117,7 @@ class ConsoleReport:
 
 def _why(exit_code: int, log: str) -> str:
     lines = [line for line in log.splitlines() if line.strip()]
-    if exit_code == EXIT_USAGE and any("deselected" in line or "no tests ran" in line for line in lines[-2:]):
+    is_refused = any(line.startswith("ERROR") for line in lines)  # before or after the count: two streams, one log
+    if exit_code == EXIT_USAGE and not is_refused:
         return "no scenario matches"
     return "\n".join(lines[-LOG_LINES:])
