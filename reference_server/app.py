@@ -24,8 +24,12 @@ from reference_server.domain.retention import Retention
 from reference_server.domain.sessions import Sessions
 from reference_server.domain.task import Task
 from reference_server.domain.task_queue import Bounds
+from reference_server.engines.base import Engine
 from reference_server.engines.llamacpp import LlamaCpp
 from reference_server.engines.mock import Mock
+from reference_server.engines.tgi import Tgi
+from reference_server.engines.triton import Triton
+from reference_server.engines.vllm import Vllm
 from reference_server.runtime.clock import now_ms
 from reference_server.runtime.launchers import Attached, Launcher
 from reference_server.runtime.orchestrator import Orchestrator
@@ -132,7 +136,7 @@ async def _serve(config: Config, token: str | None, database: Database) -> None:
             keepers[pool.id, replica_id(pool, number)] = ReplicaKeeper(
                 pool.id,
                 replica_id(pool, number),
-                _launcher(engine),
+                _launcher(pool.engine, engine),
                 core,
                 start_limit_ms=_start_limit_ms(engine),
                 changed=orchestrator.settle_effects,
@@ -218,12 +222,35 @@ def _start_limit_ms(engine: EngineConfig) -> int:
     return engine.start_timeout_ms if isinstance(engine, configuration.SupervisedEngine) else 30_000
 
 
-def _launcher(engine: EngineConfig) -> Launcher:
+def _launcher(name: configuration.EngineName, engine: EngineConfig) -> Launcher:
     match engine:
         case configuration.MockEngine():
             return Attached(lambda: Mock(engine))
         case configuration.ExternalEngine():
-            key = os.environ.get(engine.api_key_env) if engine.api_key_env else None
-            return Attached(lambda: LlamaCpp(engine.url, api_key=key, model_file=engine.model_file))
+            return Attached(lambda: _external(name, engine))
         case configuration.SupervisedEngine():
             return Supervised(engine)
+
+
+def _external(name: configuration.EngineName, engine: configuration.ExternalEngine) -> Engine:
+    """The adapter of an engine that somebody else runs."""
+    url, model_file = engine.url, engine.model_file
+    key = os.environ.get(engine.api_key_env) if engine.api_key_env else None
+    match name:
+        case "llamacpp":
+            return LlamaCpp(url, api_key=key, model_file=model_file)
+        case "vllm":
+            return Vllm(url, api_key=key, model_name=engine.model_name, slots=engine.slots or 1, model_file=model_file)
+        case "tgi":
+            return Tgi(url, api_key=key, slots=engine.slots)
+        case "triton":
+            return Triton(
+                url,
+                api_key=key,
+                metrics_url=engine.metrics_url,
+                model_name=engine.model_name or "ensemble",
+                slots=engine.slots or 1,
+                ctx_max=engine.ctx,
+                trtllm_version=engine.trtllm_version,
+                model_file=model_file,
+            )

@@ -51,11 +51,21 @@ class ExternalEngine(
         url: `http://host:port`, no path.
         api_key_env: name of the environment variable that holds the engine's key.
         model_file: local path of the weights, to take their digest from; None where it is not on this host.
+        model_name: vLLM's and Triton's own name of the model; None = the first that vLLM lists, Triton's `ensemble`.
+        slots: sequences at a time; None = what the engine tells, and 1 for vLLM and Triton, which do not.
+        ctx: tokens per slot, for Triton, which does not tell.
+        metrics_url: of Triton's metrics service; None = no metrics of that engine.
+        trtllm_version: of TensorRT-LLM behind Triton, which does not tell.
     """
 
     url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^/]+/?$")]
     api_key_env: str | None = None
     model_file: str | None = None
+    model_name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,255}$")] | None = None
+    slots: Positive | None = None
+    ctx: Positive = 2048
+    metrics_url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^/]+/?$")] | None = None
+    trtllm_version: str | None = None
 
 
 class SupervisedEngine(

@@ -68,7 +68,7 @@ class LlamaCpp:
             model_digest=await asyncio.to_thread(digest_of, path),
             ctx_max=ctx_max,
             slots_total=slots,
-            features={"seed": True, "cancel": True, "stand_in": False},
+            features={"seed": True, "cancel": True, "stand_in": version.startswith("mock-")},
         )
 
     async def count_tokens(self, text: str) -> int:
