@@ -1,0 +1,54 @@
+"""llama-server's native API, as b11434 was recorded."""
+
+# ruff: noqa: ARG002 - one signature for all engines
+
+from typing import Any
+
+from harness.engines.wire_format import CTX_MAX, MODEL, Asked, JsonAnswer, frame, words
+
+
+class LlamaCppFormat:
+    """One slot, always idle to those who ask."""
+
+    stream_paths: tuple[str, ...] = ("/completion",)
+    busy: JsonAnswer = (429, {"error": {"code": 429, "message": "too many", "type": "rate_limit_error"}})
+    loading: JsonAnswer = (503, {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}})
+
+    def get(self, path: str, version: str) -> JsonAnswer | None:
+        """Health, properties, slots."""
+        props = {
+            "default_generation_settings": {"n_ctx": CTX_MAX, "params": {}},
+            "total_slots": 1,
+            "model_path": MODEL,
+            "build_info": version,
+        }
+        answers: dict[str, object] = {
+            "/health": {"status": "ok"},
+            "/props": props,
+            "/slots": [{"id": 0, "n_ctx": CTX_MAX, "is_processing": False}],
+        }
+        return (200, answers[path]) if path in answers else None
+
+    def post(self, path: str, body: Any) -> JsonAnswer | None:
+        """The tokeniser."""
+        return (200, {"tokens": list(range(words(body["content"])))}) if path == "/tokenize" else None
+
+    def asked(self, body: Any) -> Asked:
+        """From llama-server's names."""
+        return Asked(body["prompt"], body.get("seed", 0), body.get("n_predict", 16))
+
+    def token(self, piece: str, count: int, asked: Asked) -> bytes:
+        """A frame with the count so far."""
+        counts = {"tokens_predicted": count, "tokens_evaluated": words(asked.prompt)}
+        return frame({"index": 0, "content": piece, "tokens": [count], "stop": False, "id_slot": -1, **counts})
+
+    def end(self, text: str, count: int, asked: Asked) -> bytes:
+        """The frame with `stop: true`."""
+        counts = {"tokens_predicted": count, "tokens_evaluated": words(asked.prompt)}
+        timings = {"cache_n": 0, "prompt_n": words(asked.prompt), "predicted_n": count}
+        last = {"index": 0, "content": "", "tokens": [], "id_slot": 0, "stop": True, "stop_type": "limit"}
+        return frame({**last, **counts, "model": MODEL, "prompt": asked.prompt, "truncated": False, "timings": timings})
+
+    def error(self) -> bytes:
+        """An error object in a frame."""
+        return frame({"error": {"code": 500, "message": "failed", "type": "server_error"}})

@@ -1,0 +1,134 @@
+"""A stand-in engine on a real socket, in a thread of its own; what it does is scripted.
+
+with stand_in(VllmFormat(), Script(cut_at_byte=200)) as engine:
+    httpx.post(engine.url + "/v1/completions", json=…)
+"""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from harness.engines.script import Script
+from harness.engines.wire_format import JsonAnswer, WireFormat
+
+START_LIMIT_S = 10.0
+HEALTH_PATHS = ("/health", "/v2/health/ready", "/v2/models/ensemble/ready")
+
+
+@dataclass(slots=True)
+class StandIn:
+    """A running one.
+
+    Attributes:
+        requests: completions so far.
+    """
+
+    wire: WireFormat
+    script: Script
+    url: str = ""
+    requests: int = 0
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Any request."""
+        is_completion = request.path in self.wire.stream_paths and request.method == "POST"
+        if self.script.is_loading and (is_completion or request.path in HEALTH_PATHS):
+            return _json(self.wire.loading)
+        if request.method == "GET":
+            return _json(self.wire.get(request.path, self.script.version))
+        try:
+            body = await request.json()
+        except ValueError:
+            return _json((400, {"error": "not JSON"}))
+        if not is_completion:
+            return _json(self.wire.post(request.path, body))
+        if self.script.is_busy:
+            return _json(self.wire.busy)
+        self.requests += 1
+        return await self._stream(request, body)
+
+    async def _stream(self, request: web.Request, body: object) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": self.script.content_type})
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        cut, sent = self.script.cut_at_byte, 0
+        for frame in self._frames(body):
+            if frame is None:
+                await asyncio.get_running_loop().create_future()
+                continue
+            await asyncio.sleep(self.script.delay_s)
+            part = frame if cut is None else frame[: cut - sent]
+            await response.write(part) if part else None
+            sent += len(part)
+            if sent == cut:
+                if request.transport is not None:
+                    request.transport.close()
+                break
+        return response
+
+    def _frames(self, body: object) -> Iterator[bytes | None]:
+        """What is sent, in order; None = nothing more, but the connection stays."""
+        script, asked = self.script, self.wire.asked(body)
+        if script.flood_bytes:
+            yield b"data: " + b"x" * script.flood_bytes
+        text = ""
+        for index, piece in enumerate(script.pieces(asked.prompt, asked.seed, asked.max_tokens, request=self.requests)):
+            if index == script.stall_at:
+                yield None
+            if index == script.garbage_at:
+                yield b"data: \xff{oops\n\n"
+                continue
+            if index == script.error_at:
+                yield self.wire.error()
+                return
+            text += piece
+            yield self.wire.token(piece, index + 1, asked)
+        yield self.wire.end(text, asked.max_tokens, asked)
+
+
+@contextmanager
+def stand_in(wire: WireFormat, script: Script | None = None) -> Iterator[StandIn]:
+    """Run one until the block ends."""
+    engine = StandIn(wire, script or Script())
+    loop, started = asyncio.new_event_loop(), threading.Event()
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", engine.answer)
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            host, port = runner.addresses[0][:2]
+            engine.url = f"http://{host}:{port}"
+            started.set()
+            await stop.wait()
+        finally:
+            await runner.cleanup()
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(serve())
+
+    thread = threading.Thread(target=run, name="stand-in", daemon=True)
+    thread.start()
+    try:
+        if not started.wait(START_LIMIT_S):
+            raise TimeoutError("the stand-in did not start")
+        yield engine
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(START_LIMIT_S)
+
+
+def _json(answer: JsonAnswer | None) -> web.Response:
+    status, body = answer or (404, {"error": "Not Found"})
+    if body is None:
+        return web.Response(status=status)
+    return web.Response(status=status, body=json.dumps(body).encode(), content_type="application/json")

@@ -1,0 +1,55 @@
+"""What a stand-in has to know of one engine's wire format."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+JsonAnswer = tuple[int, object]  # status and body; a body of None is an empty one
+
+MODEL = "stand-in"
+CTX_MAX = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A completion, as any of the engines was asked for it."""
+
+    prompt: str
+    seed: int
+    max_tokens: int
+
+
+class WireFormat(Protocol):
+    """One engine's paths and frames."""
+
+    stream_paths: tuple[str, ...]
+    busy: JsonAnswer
+    loading: JsonAnswer
+
+    def get(self, path: str, version: str) -> JsonAnswer | None:
+        """What a GET answers when all is well; None where the engine has no such path."""
+
+    def post(self, path: str, body: Any) -> JsonAnswer | None:
+        """The same for a POST that is no completion."""
+
+    def asked(self, body: Any) -> Asked:
+        """What a completion's body asks for."""
+
+    def token(self, piece: str, count: int, asked: Asked) -> bytes:
+        """The frame of a token, the `count`th."""
+
+    def end(self, text: str, count: int, asked: Asked) -> bytes:
+        """What follows the last token; empty where nothing does."""
+
+    def error(self) -> bytes:
+        """What the engine sends inside a stream when it fails, up to the stream's end."""
+
+
+def frame(value: object, *, prefix: bytes = b"data: ") -> bytes:
+    """One event."""
+    return prefix + json.dumps(value, ensure_ascii=False).encode() + b"\n\n"
+
+
+def words(text: str) -> int:
+    """The stand-ins' tokeniser: a word is a token."""
+    return max(1, len(text.split()))
