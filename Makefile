@@ -14,8 +14,8 @@ conform-real: .venv/ready  ## the same on the real llama-server and SmolLM2 (bui
 	$(BIN)/llama-orch engines install llamacpp --with-model
 	REQUIRE_REAL_LLAMA=1 $(BIN)/llama-orch conform
 
-test: .venv/ready  ## set up, then run every test that needs no installed engine
-	$(BIN)/python -m pytest -m "not real_engine"
+test: .venv/ready  ## set up, then run every test that needs no installed engine or browser
+	$(BIN)/python -m pytest -m "not real_engine and not real_part"
 
 check: .venv/ready  ## the developer's loop: format, lint, types, import rules, generated files, specs, tests
 	$(BIN)/python -m tools check

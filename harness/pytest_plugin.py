@@ -23,6 +23,7 @@ REQUIREMENT_TAG = ("ORCH-", "OC-", "HME-")
 MARKS = (
     "scenario: a scenario of the features; set on every one",
     "req(*ids): the requirements that this test proves",
+    "real_part: needs Chromium or Prometheus, which pip does not install; left out of `make test`",
     "real_engine: needs a real engine; a stand-in does not claim it",
     "stand_in: needs an engine that fails on demand, which no real one does",
     "slow: takes more than some seconds",

@@ -1,6 +1,7 @@
 """The repository as a whole: its shape, its generated files, its lock file, its documents."""
 
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,8 +27,9 @@ DECISION_LINES_MAX = 40
 
 
 def top_level(root: Path) -> set[str]:
-    """What a reader sees first: everything that is neither hidden nor left behind by a build."""
-    return {entry.name for entry in root.iterdir() if not entry.name.startswith(".")} - tree.LEFT_BEHIND
+    """What a reader of a clone sees first: everything that git keeps and that is not hidden."""
+    listed = subprocess.run(["git", "ls-files"], cwd=root, check=True, text=True, capture_output=True).stdout  # noqa: S607
+    return {path.partition("/")[0] for path in listed.splitlines() if not path.startswith(".")}
 
 
 def declared() -> list[Requirement]:
