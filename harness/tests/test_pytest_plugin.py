@@ -151,11 +151,12 @@ def test_a_wanted_id_that_no_spec_states_is_wrong_usage(pytester: pytest.Pyteste
     assert pytest.ExitCode.USAGE_ERROR == pytester.runpytest_subprocess(*PLUGIN, "--req", "ORCH-9999").ret
 
 
-def test_ordinary_tests_are_left_alone(pytester: pytest.Pytester) -> None:
+def test_ordinary_tests_are_left_alone(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """No server is started, and nothing heavy is imported, for tests that are no scenarios."""
     heavy = ("httpx", "jsonschema_rs", "harness.target", "harness.schema")
     pytester.makepyfile(test_a=f"import sys\ndef test_a(): assert not set({heavy}) & set(sys.modules)")
 
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # other plugins import heavy things of their own
     result = pytester.runpytest_subprocess(*PLUGIN)
 
     result.assert_outcomes(passed=1)
