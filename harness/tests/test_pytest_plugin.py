@@ -157,7 +157,7 @@ def test_ordinary_tests_are_left_alone(pytester: pytest.Pytester, monkeypatch: p
     pytester.makepyfile(test_a=f"import sys\ndef test_a(): assert not set({heavy}) & set(sys.modules)")
 
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # other plugins import heavy things of their own
-    result = pytester.runpytest_subprocess(*PLUGIN)
+    result = pytester.runpytest_subprocess("-p", "pytest_bdd.plugin", *PLUGIN)
 
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("*scenarios*")
