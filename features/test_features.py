@@ -17,6 +17,7 @@ pytest_plugins = (
     "features.steps.discovery",
     "features.steps.disconnects",
     "features.steps.drains",
+    "features.steps.reloads",
     "features.steps.determinism",
     "features.steps.logs",
 )

@@ -12,19 +12,23 @@ import random
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from reference_server import config as configuration
 from reference_server.config import Config
 from reference_server.domain.core import Core
-from reference_server.domain.pool import Pool, Replica
+from reference_server.domain.errors import Failure, RefusedError
+from reference_server.domain.pool import Pool
+from reference_server.domain.replica import Replica
 from reference_server.domain.retention import Retention
 from reference_server.domain.sessions import Sessions
 from reference_server.domain.task import Task
 from reference_server.domain.task_queue import Bounds
-from reference_server.engines.base import Engine
+from reference_server.engines.base import Engine, EngineMissingError
 from reference_server.engines.llamacpp import LlamaCpp
 from reference_server.engines.mock import Mock
 from reference_server.engines.tgi import Tgi
@@ -122,6 +126,7 @@ async def _serve(config: Config, token: str | None, database: Database) -> None:
         limits={pool.id: pool.watchdog for pool in config.pools},
         readers=Readers(per_task_max=config.http.readers_per_task_max),
         durable=journal.durable,
+        launchers=partial(_relaunch, config),
     )
     metrics = Metrics(
         core,
@@ -136,7 +141,7 @@ async def _serve(config: Config, token: str | None, database: Database) -> None:
             keepers[pool.id, replica_id(pool, number)] = ReplicaKeeper(
                 pool.id,
                 replica_id(pool, number),
-                _launcher(pool.engine, engine),
+                _launcher(pool.engine, engine, pool.model_ref),
                 core,
                 start_limit_ms=_start_limit_ms(engine),
                 changed=orchestrator.settle_effects,
@@ -214,6 +219,7 @@ def _pool(pool: configuration.Pool) -> Pool:
         model_ref=pool.model_ref,
         sampler_profile_version=pool.sampler_profile_version,
         bounds=bounds,
+        reload_drain_ms=pool.reload_drain_ms,
         replicas={replica.id: replica for replica in replicas},
     )
 
@@ -222,10 +228,37 @@ def _start_limit_ms(engine: EngineConfig) -> int:
     return engine.start_timeout_ms if isinstance(engine, configuration.SupervisedEngine) else 30_000
 
 
-def _launcher(name: configuration.EngineName, engine: EngineConfig) -> Launcher:
+def _relaunch(config: Config, pool_id: str, replica: str, model_ref: str) -> Launcher:
+    """What brings a replica up with another model.
+
+    Raises:
+        RefusedError: INVALID_PARAMS: the engine is not ours to load.
+    """
+    pool = next(pool for pool in config.pools if pool.id == pool_id)
+    engine = pool.replicas[int(replica.rpartition("-")[2])]
+    match engine:
+        case configuration.ExternalEngine():
+            message = f"replica {replica} is attached to an engine that somebody else runs: load the model there"
+            raise RefusedError(
+                Failure(code="INVALID_PARAMS", message=message, engine=pool.engine, pool_id=pool_id, retriable=False)
+            )
+        case configuration.SupervisedEngine() if model_ref != pool.model_ref:
+            return Supervised(msgspec.structs.replace(engine, model_file=None), model_ref=model_ref)
+        case _:
+            return _launcher(pool.engine, engine, model_ref)
+
+
+def _mock(engine: configuration.MockEngine, model_ref: str) -> Engine:
+    """A mock of any model; a `file:` must be there, as for a real engine."""
+    if model_ref.startswith("file:") and not Path(model_ref.removeprefix("file:")).is_file():
+        raise EngineMissingError(f"{model_ref}: no such file")
+    return Mock(engine, model_ref)
+
+
+def _launcher(name: configuration.EngineName, engine: EngineConfig, model_ref: str) -> Launcher:
     match engine:
         case configuration.MockEngine():
-            return Attached(lambda: Mock(engine))
+            return Attached(lambda: _mock(engine, model_ref))
         case configuration.ExternalEngine():
             return Attached(lambda: _external(name, engine))
         case configuration.SupervisedEngine():

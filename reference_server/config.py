@@ -126,6 +126,7 @@ class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         model_ref: the model clients ask for.
         replicas: one engine each.
         sampler_profile_version: what requests may pin (ORCH-3046).
+        reload_drain_ms: how long what waits and runs may take to finish before a reload ends it (ORCH-3031).
     """
 
     id: Name = "default"
@@ -137,6 +138,7 @@ class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     queue: Queue = Queue()
     watchdog: Watchdog = Watchdog()
     sampler_profile_version: str = "v1"
+    reload_drain_ms: NonNegative = 30_000
 
 
 class Sessions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -29,6 +29,19 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     engines: tuple[EngineCapability, ...]
 
 
+class PoolOperation(msgspec.Struct, frozen=True, kw_only=True):
+    """The drain or the reload of a pool that goes on, or the last one that ended."""
+
+    kind: Literal["drain", "reload"]
+    phase: Literal["draining", "drained", "loading", "rolling-back", "done", "rolled-back"]
+    elapsed_ms: Annotated[int, msgspec.Meta(ge=0)]
+    tasks_waiting: Annotated[int, msgspec.Meta(ge=0)]
+    tasks_running: Annotated[int, msgspec.Meta(ge=0)]
+    new_model_ref: str | msgspec.UnsetType = msgspec.UNSET
+    deadline_ms_remaining: Annotated[int, msgspec.Meta(ge=0)] | msgspec.UnsetType = msgspec.UNSET
+    error: str | msgspec.UnsetType = msgspec.UNSET
+
+
 class PoolHealth(msgspec.Struct, frozen=True, kw_only=True):
     """`PoolHealth` of the contract."""
 
@@ -37,6 +50,7 @@ class PoolHealth(msgspec.Struct, frozen=True, kw_only=True):
     draining: bool
     metrics: dict[str, Any]
     last_error: str | msgspec.UnsetType = msgspec.UNSET
+    operation: PoolOperation | msgspec.UnsetType = msgspec.UNSET
 
 
 class DrainRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -156,6 +170,7 @@ __all__ = [
     "Liveness",
     "Manifest",
     "PoolHealth",
+    "PoolOperation",
     "ReloadRequest",
     "Sbom",
     "Signature",

@@ -18,18 +18,20 @@ def tokens_in_at_most(request: TaskRequest) -> int:
     return sum(len(text.encode()) for text in request.inputs) + SPECIAL_TOKENS
 
 
-def require_servable(request: TaskRequest, pool: Pool) -> None:
+def require_servable(request: TaskRequest, pool: Pool, now_ms: int) -> None:
     """Check that the pool can serve this task at all, now.
 
     Raises:
         RefusedError: POOL_UNREADY, POOL_UNAVAILABLE or INVALID_PARAMS.
     """
     if pool.draining:
-        _refuse(pool, "POOL_UNREADY", "pool is draining", retry_after_ms=1_000)
+        message = "pool is reloading" if pool.is_reloading else "pool is draining"
+        _refuse(pool, "POOL_UNREADY", message, retry_after_ms=1_000)
     if not pool.ready_replicas:
-        if pool.is_live:
+        if any(replica.state == "loading" for replica in pool.replicas.values()):
             _refuse(pool, "POOL_UNREADY", "pool is loading its model", retry_after_ms=1_000)
-        _refuse(pool, "POOL_UNAVAILABLE", "no replica of the pool is up", retry_after_ms=5_000)
+        message = f"no replica of the pool can serve: {pool.last_error or 'none is up'}"
+        _refuse(pool, "POOL_UNAVAILABLE", message, retry_after_ms=pool.retry_after_ms(now_ms))
     offered = {w for replica in pool.ready_replicas if replica.facts for w in replica.facts.workloads}
     if request.workload not in offered:
         _refuse(

@@ -16,6 +16,7 @@ from reference_server.domain.effects import (
     BackpressureApplied,
     CancelReason,
     Effect,
+    PoolChanged,
     ReplicaChanged,
     SlotQuarantined,
     StartDecode,
@@ -27,8 +28,11 @@ from reference_server.domain.effects import (
     TaskStarted,
 )
 from reference_server.domain.errors import Failure, RefusedError
+from reference_server.domain.faults import Fault
 from reference_server.domain.frames import Finish
-from reference_server.domain.pool import Pool, ReplicaFacts
+from reference_server.domain.lifecycle import ReplicaEvent
+from reference_server.domain.pool import Operation, Phase, Pool
+from reference_server.domain.replica import Replica, ReplicaFacts
 from reference_server.domain.retention import Retention
 from reference_server.domain.sessions import Sessions
 from reference_server.domain.task import Task, TaskRequest
@@ -115,7 +119,7 @@ class Core:
 
     def _admit(self, request: TaskRequest, *, tokens_in: int, now_ms: int) -> Task:
         pool = self.pool_for(request.engine, request.model_ref)
-        admission.require_servable(request, pool)
+        admission.require_servable(request, pool, now_ms)
         admission.require_token_budget(request, pool, tokens_in=tokens_in)
         self.sessions.require_turn(request.session_id, now_ms)
         predicted_start_ms = forecast.start_ms(request, pool, self._tasks)
@@ -238,30 +242,97 @@ class Core:
             replica.quarantine(task.id)
             self._effects.append(SlotQuarantined(task.pool_id, replica.id))
 
-    # ── replicas and pools ──
+    # ── replicas ──
 
-    def replica_preloaded(self, pool_id: str, replica_id: str, facts: ReplicaFacts, now_ms: int) -> None:
-        """A replica is Ready."""
+    def replica_preloaded(self, pool_id: str, replica_id: str, facts: ReplicaFacts, now_ms: int) -> Fault | None:
+        """A replica has come up and is Ready, unless it differs from its set: then that is returned, and it is not.
+
+        Source: ORCH-3007, ORCH-3046.
+        """
         pool = self.pools[pool_id]
-        pool.replicas[replica_id].take("preloaded", facts=facts)
-        self._effects.append(ReplicaChanged(pool_id, replica_id, "ready"))
+        if (difference := pool.mismatch(replica_id, facts)) is not None:
+            return Fault("mismatch", difference)
+        replica = pool.replicas[replica_id]
+        self._change(pool, replica, "preloaded", facts=facts)
+        replica.breaker.succeeded()
         self._dispatch(pool, now_ms)
+        return None
 
-    def replica_lost(self, pool_id: str, replica_id: str, error: str, now_ms: int) -> None:
-        """A replica is gone: what ran on it ends with WORKER_RESET."""
+    def replica_lost(self, pool_id: str, replica_id: str, fault: Fault, now_ms: int, *, jitter: float) -> int:
+        """A replica is gone: what ran on it ends with WORKER_RESET.
+
+        Args:
+            jitter: 0 … 1, drawn anew.
+
+        Returns:
+            How long to wait before it is started again, milliseconds: longer with each failure in a row, and as long
+            as its breaker is open.
+        """
         pool = self.pools[pool_id]
         replica = pool.replicas[replica_id]
         running = sorted(replica.leases)
-        replica.take("lost", error=error)
-        self._effects.append(ReplicaChanged(pool_id, replica_id, "unready", error))
+        self._change(pool, replica, "lost", fault=fault)
+        replica.breaker.failed(now_ms)
+        pause_ms = replica.breaker.pause_ms(now_ms, jitter=jitter)
+        replica.retry_at_ms = now_ms + pause_ms
         for task_id in running:
-            failure = Failure(code="WORKER_RESET", message=error, engine=pool.engine, pool_id=pool_id, retriable=True)
+            failure = Failure(
+                code="WORKER_RESET", message=fault.text, engine=pool.engine, pool_id=pool_id, retriable=True
+            )
             self.fail(task_id, failure, now_ms)
+        return pause_ms
 
-    def replica_restarted(self, pool_id: str, replica_id: str) -> None:
-        """A lost replica is loading again."""
-        self.pools[pool_id].replicas[replica_id].take("restarted")
-        self._effects.append(ReplicaChanged(pool_id, replica_id, "loading"))
+    def replica_restarted(self, pool_id: str, replica_id: str, now_ms: int) -> None:
+        """A lost replica is loading again; with an open breaker this is its one probe."""
+        pool = self.pools[pool_id]
+        pool.replicas[replica_id].breaker.try_probe(now_ms)
+        self._change(pool, pool.replicas[replica_id], "restarted")
+
+    def replica_failed(self, pool_id: str, replica_id: str, fault: Fault, now_ms: int) -> bool:
+        """A Ready replica's engine answered a task with an error of its own. True when that tripped its breaker.
+
+        Then it is given nothing new until a probe has succeeded; what runs on it goes on (OC-POOL-3014).
+        """
+        pool = self.pools[pool_id]
+        replica = pool.replicas[replica_id]
+        if not replica.breaker.failed(now_ms) or replica.state != "ready":
+            return False
+        self._change(pool, replica, "tripped", fault=fault)
+        replica.retry_at_ms = now_ms + replica.breaker.wait_ms(now_ms)
+        return True
+
+    def replica_probing(self, pool_id: str, replica_id: str, now_ms: int) -> int:
+        """How long a tripped replica has to wait for its probe; at 0 the probe is the caller's."""
+        breaker = self.pools[pool_id].replicas[replica_id].breaker
+        return 0 if breaker.try_probe(now_ms) else max(1, breaker.wait_ms(now_ms))
+
+    def replica_probed(self, pool_id: str, replica_id: str, now_ms: int) -> None:
+        """A tripped replica has answered its probe: it is Ready again."""
+        pool = self.pools[pool_id]
+        replica = pool.replicas[replica_id]
+        replica.breaker.succeeded()
+        self._change(pool, replica, "probed")
+        self._dispatch(pool, now_ms)
+
+    def replica_unloaded(self, pool_id: str, replica_id: str) -> None:
+        """A replica was stopped to be loaded with something else; nothing runs on it any more."""
+        pool = self.pools[pool_id]
+        self._change(pool, pool.replicas[replica_id], "unloaded")
+
+    def _change(
+        self,
+        pool: Pool,
+        replica: Replica,
+        event: ReplicaEvent,
+        *,
+        facts: ReplicaFacts | None = None,
+        fault: Fault | None = None,
+    ) -> None:
+        was = replica.state
+        replica.take(event, facts=facts, fault=fault)
+        self._effects.append(ReplicaChanged(pool.id, replica.id, replica.state, was, fault))
+
+    # ── drain and reload ──
 
     def drain(self, pool_id: str, *, deadline_ms: int | None = None, now_ms: int = 0) -> None:
         """Take no new tasks; what waits and runs goes on, until `deadline_ms` from now if there is one.
@@ -271,10 +342,56 @@ class Core:
         Source: ORCH-2101, OC-CTRL-2002.
         """
         pool = self.pools[pool_id]
+        at_ms = None if deadline_ms is None else now_ms + deadline_ms
+        known = pool.operation
+        if pool.draining and known is not None and known.deadline_at_ms is not None:
+            at_ms = known.deadline_at_ms if at_ms is None else min(at_ms, known.deadline_at_ms)
         pool.draining = True
-        if deadline_ms is not None:
-            at_ms = now_ms + deadline_ms
-            pool.drained_at_ms = at_ms if pool.drained_at_ms is None else min(at_ms, pool.drained_at_ms)
+        if known is not None and pool.is_reloading:
+            known.deadline_at_ms = at_ms
+            return
+        pool.operation = Operation(kind="drain", phase="draining", started_ms=now_ms, deadline_at_ms=at_ms)
+        self._effects.append(PoolChanged(pool_id, "drain", "draining"))
+
+    def begin_reload(self, pool_id: str, model_ref: str, *, now_ms: int) -> None:
+        """Close a pool to bring it to another model: what waits and runs may finish within its `reload_drain_ms`.
+
+        Raises:
+            RefusedError: CONFLICT: a reload goes on; INVALID_PARAMS: another pool serves that model on this engine.
+
+        Source: ORCH-2102, ORCH-3031, OC-CTRL-2003.
+        """
+        pool = self.pools[pool_id]
+        if pool.is_reloading:
+            raise RefusedError(self._refusal(pool, "CONFLICT", "a reload of the pool goes on"))
+        others = [p for p in self.pools.values() if p is not pool and p.engine == pool.engine]
+        if any(other.model_ref == model_ref for other in others):
+            raise RefusedError(self._refusal(pool, "INVALID_PARAMS", "another pool serves that model on this engine"))
+        pool.draining = True
+        pool.operation = Operation(
+            kind="reload",
+            phase="draining",
+            started_ms=now_ms,
+            model_ref=model_ref,
+            deadline_at_ms=now_ms + pool.reload_drain_ms,
+        )
+        self._effects.append(PoolChanged(pool_id, "reload", "draining"))
+
+    def reload_reached(self, pool_id: str, phase: Phase, now_ms: int, *, error: str | None = None) -> None:
+        """A reload has come so far. `done` and `rolled-back` end it and open the pool again."""
+        pool = self.pools[pool_id]
+        operation = pool.operation
+        assert operation is not None, "only a pool that reloads reaches a phase of it"  # noqa: S101
+        operation.phase = phase
+        operation.error = error or operation.error
+        if phase in {"done", "rolled-back"}:
+            operation.ended_ms = now_ms
+            operation.deadline_at_ms = None
+            pool.draining = False
+            if phase == "done":
+                pool.model_ref = operation.model_ref or pool.model_ref
+        self._effects.append(PoolChanged(pool_id, "reload", phase, operation.error))
+        self._dispatch(pool, now_ms)
 
     def end_all(self, pool_id: str, message: str, now_ms: int) -> None:
         """End everything that waits or runs in a pool, with a retriable POOL_UNREADY."""
@@ -287,8 +404,7 @@ class Core:
     def tick(self, now_ms: int) -> None:
         """Let time pass: deadlines of waiting tasks and of draining pools, sessions, retention."""
         for pool in self.pools.values():
-            if pool.drained_at_ms is not None and now_ms >= pool.drained_at_ms:
-                self.end_all(pool.id, "the pool was drained and its deadline has passed", now_ms)
+            self._tick_operation(pool, now_ms)
         for task_id in self._deadlines.due(now_ms):
             if self._is_queued(task_id):
                 task = self._tasks[task_id]
@@ -304,6 +420,16 @@ class Core:
             self._tasks.pop(task_id, None)
             self._effects.append(TaskForgotten(task_id))
 
+    def _tick_operation(self, pool: Pool, now_ms: int) -> None:
+        operation = pool.operation
+        if operation is None or operation.ended_ms is not None:
+            return
+        if operation.deadline_at_ms is not None and now_ms >= operation.deadline_at_ms:
+            self.end_all(pool.id, "the pool was drained and its deadline has passed", now_ms)
+        if operation.kind == "drain" and operation.phase == "draining" and pool.is_idle:
+            operation.phase, operation.ended_ms = "drained", now_ms
+            self._effects.append(PoolChanged(pool.id, "drain", "drained"))
+
     def _is_queued(self, task_id: str) -> bool:
         task = self._tasks.get(task_id)
         return task is not None and task.state == "queued"
@@ -315,6 +441,9 @@ class Core:
         return forecast.start_ms_of(task, self.pools[task.pool_id], self._tasks)
 
     # ── parts of the above ──
+
+    def _refusal(self, pool: Pool, code: str, message: str) -> Failure:
+        return Failure(code=code, message=message, engine=pool.engine, pool_id=pool.id, retriable=code == "CONFLICT")
 
     def _full(self, pool: Pool, request: TaskRequest) -> Failure:
         policy = pool.bounds.policy

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reference_server.domain.errors import Failure
+from reference_server.domain.faults import Fault
 from reference_server.domain.lifecycle import ReplicaState
+from reference_server.domain.pool import OperationKind, Phase
 from reference_server.domain.task import Task
 
 CancelReason = Literal["client", "disconnect", "shutdown"]
@@ -72,15 +74,31 @@ class TaskFinished:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaChanged:
-    """A replica became Ready, was lost, or is loading again.
+    """A replica became Ready, was tripped or lost, or is loading again.
 
     Attributes:
-        error: why it was lost; None otherwise.
+        was: its state before.
+        fault: why it was lost or tripped; None otherwise.
     """
 
     pool_id: str
     replica_id: str
     state: ReplicaState
+    was: ReplicaState
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolChanged:
+    """A drain or a reload of a pool came to its next phase.
+
+    Attributes:
+        error: why a reload is rolled back; None otherwise.
+    """
+
+    pool_id: str
+    kind: OperationKind
+    phase: Phase
     error: str | None = None
 
 
@@ -107,6 +125,7 @@ Notice = (
     | TaskFinished
     | TaskForgotten
     | ReplicaChanged
+    | PoolChanged
     | SlotQuarantined
 )
 Effect = StartDecode | StopDecode | Notice

@@ -1,106 +1,38 @@
-"""A pool: one queue in front of replicas that share engine, model and sampler profile; and the leases on their slots.
+"""A pool: one queue in front of replicas that share engine, model and sampler profile; and what is being done to it.
 
-A slot is a lease with exactly one release. It is taken when a task is dispatched and given back when the engine has
-confirmed that it stopped; an engine that does not confirm in time leaves its slot quarantined until it does,
-or until the replica restarts.
-
-Source: ORCH-3004, ORCH-3007, ORCH-3046, OC-CORE-1010.
+Source: ORCH-3004, ORCH-3007, ORCH-3046, OC-CORE-1010, OC-CTRL-2002, OC-CTRL-2003.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
-from reference_server.domain.lifecycle import ReplicaEvent, ReplicaState, following
-from reference_server.domain.placement import ReplicaView
+from reference_server.domain.budgets import Prices
+from reference_server.domain.devices import Gpu, vram_free
+from reference_server.domain.replica import Replica, ReplicaFacts
 from reference_server.domain.service_times import ServiceTimes
 from reference_server.domain.task_queue import Bounds, TaskQueue
 
+OperationKind = Literal["drain", "reload"]
+Phase = Literal["draining", "drained", "loading", "rolling-back", "done", "rolled-back"]
 
-class LeaseError(Exception):
-    """A slot was released twice, or taken where none is free: a defect of ours."""
 
-
-@dataclass(frozen=True, slots=True)
-class ReplicaFacts:
-    """What a replica's engine said of itself when it was preloaded (ORCH-3032).
+@dataclass(slots=True, kw_only=True)
+class Operation:
+    """A drain or a reload of a pool, and how far it is.
 
     Attributes:
-        engine_version: never empty; a mock's begins with `mock-`.
-        model_digest: `sha256:…` of the weights, or None where neither the engine nor a local file tells.
-        ctx_max: tokens one slot can hold, prompt and answer together.
-        slots_total: sequences decoded at the same time, ≥ 1.
-        workloads: of `completion`, `embedding`, `rerank`.
-        features: shown in `GET /v1/capabilities`; `stand_in: True` on anything that is not the real engine.
+        model_ref: that a reload brings the pool to; None for a drain.
+        deadline_at_ms: when what still waits or runs is ended; None = never.
+        error: why a reload was rolled back.
     """
 
-    engine_version: str
-    model_digest: str | None
-    ctx_max: int
-    slots_total: int
-    workloads: tuple[str, ...] = ("completion",)
-    features: Mapping[str, bool | str | int] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Replica:
-    """One engine, its state and its slots."""
-
-    id: str
-    state: ReplicaState = "loading"
-    facts: ReplicaFacts | None = None
-    last_error: str | None = None
-    leases: set[str] = field(default_factory=set)
-    quarantined: set[str] = field(default_factory=set)
-
-    def take(self, event: ReplicaEvent, *, facts: ReplicaFacts | None = None, error: str | None = None) -> None:
-        """Change state; a replica that is lost or restarted has no leases."""
-        self.state = following(self.state, event)
-        if event == "preloaded":
-            self.facts, self.last_error = facts, None
-        else:
-            self.last_error = error or self.last_error
-            self.leases.clear()
-            self.quarantined.clear()
-
-    def lease(self, task_id: str) -> None:
-        """Take one slot for a task."""
-        if task_id in self.leases or not self.view().is_ready or self.slots_free < 1:
-            raise LeaseError(f"replica {self.id}: no slot for {task_id}")
-        self.leases.add(task_id)
-
-    def release(self, task_id: str) -> None:
-        """Give a slot back, once."""
-        for held in (self.leases, self.quarantined):
-            if task_id in held:
-                held.remove(task_id)
-                return
-        raise LeaseError(f"replica {self.id}: {task_id} holds no slot")
-
-    def quarantine(self, task_id: str) -> None:
-        """Keep a slot out of use: its engine has not confirmed that it stopped."""
-        self.release(task_id)
-        self.quarantined.add(task_id)
-
-    def holds(self, task_id: str) -> bool:
-        """A slot is leased to this task, or quarantined because of it."""
-        return task_id in self.leases or task_id in self.quarantined
-
-    @property
-    def slots_total(self) -> int:
-        return self.facts.slots_total if self.facts else 0
-
-    @property
-    def slots_free(self) -> int:
-        return self.slots_total - len(self.leases) - len(self.quarantined)
-
-    def view(self) -> ReplicaView:
-        """What placement may know of this replica now."""
-        return ReplicaView(
-            replica_id=self.id,
-            is_ready=self.state == "ready",
-            slots_active=len(self.leases) + len(self.quarantined),
-            slots_total=self.slots_total,
-        )
+    kind: OperationKind
+    phase: Phase
+    started_ms: int
+    model_ref: str | None = None
+    deadline_at_ms: int | None = None
+    ended_ms: int | None = None
+    error: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,7 +41,9 @@ class Pool:
 
     Attributes:
         model_ref: what clients name to get here, together with `engine`.
-        drained_at_ms: when what still waits or runs in a draining pool is ended; None = never.
+        operation: the drain or reload that goes on, or the last one that ended.
+        reload_drain_ms: how long what waits and runs may take to finish before a reload ends it.
+        experimental_cpu: its engines decode on a host without a GPU, by the explicit switch (ORCH-1102).
     """
 
     id: str
@@ -118,8 +52,11 @@ class Pool:
     sampler_profile_version: str
     bounds: Bounds
     replicas: dict[str, Replica]
+    prices: Prices = field(default_factory=Prices)
+    reload_drain_ms: int = 30_000
     draining: bool = False
-    drained_at_ms: int | None = None
+    operation: Operation | None = None
+    experimental_cpu: bool = False
     queue: TaskQueue = field(init=False)
     times: ServiceTimes = field(default_factory=ServiceTimes)
 
@@ -141,6 +78,16 @@ class Pool:
         return any(r.state != "unready" for r in self.replicas.values())
 
     @property
+    def is_idle(self) -> bool:
+        """Nothing waits or runs; a quarantined slot runs nothing that anybody waits for."""
+        return not len(self.queue) and not any(r.leases for r in self.replicas.values())
+
+    @property
+    def is_reloading(self) -> bool:
+        """A reload goes on."""
+        return self.operation is not None and self.operation.kind == "reload" and self.operation.ended_ms is None
+
+    @property
     def slots_total(self) -> int:
         return sum(r.slots_total for r in self.ready_replicas)
 
@@ -160,4 +107,26 @@ class Pool:
 
     @property
     def last_error(self) -> str | None:
-        return next((r.last_error for r in self.replicas.values() if r.last_error), None)
+        """Of a replica that is out, else of the last reload when that was rolled back."""
+        of_replica = next((r.last_error for r in self.replicas.values() if r.last_error), None)
+        return of_replica or (self.operation.error if self.operation else None)
+
+    def retry_after_ms(self, now_ms: int) -> int:
+        """When a replica that is out will be tried again, 1 … 60 000."""
+        waits = [r.retry_at_ms - now_ms for r in self.replicas.values() if r.state in {"unready", "tripped"}]
+        return min(max(min(waits, default=0), 1), 60_000)
+
+    def mismatch(self, replica_id: str, facts: ReplicaFacts) -> str | None:
+        """How a replica that has just come up differs from those of its set that are up, or None (ORCH-3046)."""
+        for other in self.replicas.values():
+            if other.id == replica_id or other.facts is None or other.state not in {"ready", "tripped"}:
+                continue
+            for name, value in other.facts.pinned.items():
+                if facts.pinned[name] != value:
+                    return f"{name} is {facts.pinned[name]}, and replica {other.id} of the same set has {value}"
+        return None
+
+    def see_gpus(self, gpus: list[Gpu]) -> None:
+        """Take in what the driver reports now."""
+        for replica in self.replicas.values():
+            replica.vram_free = vram_free(replica.mask, gpus)

@@ -13,6 +13,7 @@ Errors, by who is at fault:
     ├── EngineBusyError      back-pressure: queue full, still loading; try again later
     ├── EngineRefusedError   the engine refused the request (4xx): the caller's or our bug, never a breaker's reason
     ├── EngineLostError      process died, connection lost or cut short
+    ├── EngineMissingError   no such program, model or device; waiting does not cure it
     └── EngineFaultError     the engine answered, and the answer is an error or nonsense
 
 Source: ORCH-3054 … 3058, OC-ADAPT-5001, 5010, 5011.
@@ -22,7 +23,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from reference_server.domain.pool import ReplicaFacts
+from reference_server.domain.replica import ReplicaFacts
 
 
 class EngineError(Exception):
@@ -47,6 +48,10 @@ class EngineRefusedError(EngineError):
 
 class EngineLostError(EngineError):
     """The engine's process or connection is gone, or its stream ended without a final frame."""
+
+
+class EngineMissingError(EngineError):
+    """There is no such program, model or device: nothing that waiting cures."""
 
 
 class EngineFaultError(EngineError):

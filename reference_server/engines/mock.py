@@ -2,8 +2,8 @@
 
 It is a stand-in and says so: its version begins with `mock-`, and `features.stand_in` is true.
 
-The same prompt, seed and length give the same pieces, and another seed gives others; the vocabulary has characters of
-two, three and four bytes and an empty piece, because real engines send them. One word of the prompt is one token.
+The same model, prompt, seed and length give the same pieces, and another seed gives others; the vocabulary has
+characters of two, three and four bytes and an empty piece, because real engines send them. One word is one token.
 
 Source: ORCH-3058.
 """
@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncGenerator
 
 from reference_server.config import MockEngine
-from reference_server.domain.pool import ReplicaFacts
+from reference_server.domain.replica import ReplicaFacts
 from reference_server.engines.base import (
     Completion,
     EngineEvent,
@@ -52,8 +52,9 @@ BATCH_S = 0.005  # tokens that are due within this are sent together: a timer wa
 class Mock:
     """One embedded engine."""
 
-    def __init__(self, settings: MockEngine) -> None:
+    def __init__(self, settings: MockEngine, model_ref: str = "default") -> None:
         self._settings = settings
+        self._model_ref = model_ref
         self._started_s = time.monotonic()
         self._slots = asyncio.Semaphore(settings.slots)
         self.active: set[str] = set()
@@ -67,7 +68,7 @@ class Mock:
         """What the settings say."""
         return ReplicaFacts(
             engine_version=VERSION,
-            model_digest="sha256:" + hashlib.sha256(VERSION.encode()).hexdigest(),
+            model_digest="sha256:" + hashlib.sha256(f"{VERSION} {self._model_ref}".encode()).hexdigest(),
             ctx_max=self._settings.ctx_max,
             slots_total=self._settings.slots,
             features={"seed": True, "cancel": True, "stand_in": True},
@@ -103,7 +104,7 @@ class Mock:
 
     async def _paced(self, request: Completion) -> AsyncGenerator[EngineEvent, None]:
         settings, total = self._settings, request.max_tokens
-        pieces = _Pieces(request.prompt, request.seed)
+        pieces = _Pieces(f"{self._model_ref}\0{request.prompt}", request.seed)
         loop = asyncio.get_running_loop()
         start_s, sent = loop.time(), 0
         while sent < total:
@@ -124,7 +125,7 @@ class Mock:
 
 
 class _Pieces:
-    """An endless row of pieces that follows from prompt and seed alone."""
+    """An endless row of pieces that follows from model, prompt and seed alone."""
 
     def __init__(self, prompt: str, seed: int) -> None:
         self._key = hashlib.blake2b(prompt.encode(), digest_size=32, salt=seed.to_bytes(8) + bytes(8)).digest()

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from reference_server.domain.pool import ReplicaFacts
+from reference_server.domain.replica import ReplicaFacts
 from reference_server.engines.base import (
     Completion,
     EngineBusyError,

@@ -9,6 +9,9 @@ import os
 import signal
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
+
+from reference_server.domain.faults import Fault, kind_of
 
 LINES_KEPT = 200  # of its output, for `last_error`
 LINE_BYTES_MAX = 4096
@@ -32,6 +35,7 @@ class EngineProcess:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self.lines: deque[str] = deque(maxlen=LINES_KEPT)
+        self._oom_kills = oom_kills()
         self._reading = asyncio.ensure_future(self._read())
 
     @classmethod
@@ -60,13 +64,16 @@ class EngineProcess:
     def is_running(self) -> bool:
         return self._process.returncode is None
 
-    async def exited(self) -> str:
-        """Wait for its end, and say how it came: status or signal, and its last line."""
+    async def exited(self) -> Fault:
+        """Wait for its end, and say how it came: what its output tells, status or signal, and its last line."""
         await asyncio.wait({self._reading})  # not awaited itself: whoever stops waiting must not end the reading
         code = await self._process.wait()
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         last = self.lines[-1] if self.lines else "no output"
-        return f"the engine ended with {how}: {last}"
+        kind = kind_of(self.lines) or (
+            "host-oom" if oom_kills() > self._oom_kills and code == -signal.SIGKILL else "crashed"
+        )
+        return Fault(kind, f"the engine ended with {how}: {last}")
 
     async def stop(self, *, grace_s: float = 3.0) -> None:
         """Ask it to end, and after the grace make it. Idempotent."""
@@ -91,3 +98,12 @@ class EngineProcess:
         assert self._process.stdout is not None  # noqa: S101 - PIPE
         while chunk := await self._process.stdout.read(LINE_BYTES_MAX):
             self.lines.extend(line for line in chunk.decode(errors="replace").splitlines() if line.strip())
+
+
+def oom_kills() -> int:
+    """How many processes the kernel has killed for want of memory since it booted (proc(5), vmstat)."""
+    try:
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

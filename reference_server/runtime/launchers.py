@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from reference_server.domain.faults import Fault
 from reference_server.engines.base import Engine
 
 
@@ -16,11 +17,14 @@ class Launcher(Protocol):
     async def start(self) -> Engine:
         """Start or reach the engine; it may still be loading. Raises `EngineError`."""
 
-    async def lost(self) -> str:
+    async def lost(self) -> Fault:
         """Return the reason once the engine's process has ended; never returns for an engine that is not ours."""
 
     async def stop(self) -> None:
         """Take the engine down, or let go of it. Idempotent."""
+
+    def shrink(self) -> str | None:
+        """The engine ran out of VRAM: ask for less at the next start. Says what, or None where nothing can be cut."""
 
 
 class Attached:
@@ -35,13 +39,17 @@ class Attached:
         self._engine = self._attach()
         return self._engine
 
-    async def lost(self) -> str:
+    async def lost(self) -> Fault:
         """Its end shows only in its answers."""
         await asyncio.get_running_loop().create_future()
-        return ""
+        raise AssertionError("nobody sets that future")
 
     async def stop(self) -> None:
         """Let go of the connections."""
         if self._engine is not None:
             await self._engine.close()
             self._engine = None
+
+    def shrink(self) -> None:
+        """What it was started with is not ours to change."""
+        return

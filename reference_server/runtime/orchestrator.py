@@ -9,7 +9,7 @@ Source: ORCH-2001 … 2003, ORCH-3010, ORCH-3016, ORCH-3017.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
@@ -17,10 +17,12 @@ from reference_server.domain import admission
 from reference_server.domain.core import Core
 from reference_server.domain.effects import CancelReason, Notice, StartDecode, StopDecode, TaskFinished, TaskStarted
 from reference_server.domain.errors import Failure, RefusedError
-from reference_server.domain.pool import Pool
+from reference_server.domain.faults import Fault
+from reference_server.domain.pool import Phase, Pool
 from reference_server.domain.task import Task, TaskRequest
 from reference_server.engines.base import EngineError
 from reference_server.runtime.clock import now_ms
+from reference_server.runtime.launchers import Launcher
 from reference_server.runtime.readers import Reader, Readers
 from reference_server.runtime.replica_keeper import ReplicaKeeper
 from reference_server.runtime.task_runner import TaskRunner
@@ -47,6 +49,10 @@ class Limits(Protocol):
     def stop_ms(self) -> int: ...
 
 
+LauncherOf = Callable[[str, str, str], Launcher]
+"""From pool id, replica id and model_ref to what brings that engine up with that model. Raises RefusedError."""
+
+
 class Orchestrator:
     """Pools, tasks and readers of one server, alive between `start` and `stop`."""
 
@@ -58,8 +64,10 @@ class Orchestrator:
         limits: Mapping[str, Limits],
         readers: Readers,
         durable: Callable[[], Awaitable[bool]],
+        launchers: LauncherOf,
     ) -> None:
         self.core = core
+        self._launchers = launchers
         self.readers = readers
         self._durable = durable
         self._keepers = keepers
@@ -67,6 +75,7 @@ class Orchestrator:
         self._observers: list[Observer] = []
         self._runners: dict[str, TaskRunner] = {}
         self._loop_tasks: set[asyncio.Task[None]] = set()
+        self._settled = asyncio.Event()
         self._all_idle = asyncio.Event()
         self._all_idle.set()
         self._group: asyncio.TaskGroup | None = None
@@ -104,6 +113,19 @@ class Orchestrator:
         self.settle_effects()
         await self.readers.settle(task_id)
         return True
+
+    def reload(self, pool_id: str, model_ref: str) -> None:
+        """Begin to bring a pool to another model; how far it is shows in the pool's `operation`.
+
+        Raises:
+            RefusedError: its engines cannot be loaded with that model by us, or a reload goes on.
+        """
+        assert self._group is not None, "handlers are called inside `run` only"  # noqa: S101
+        pool = self.core.pools[pool_id]
+        launchers = {replica_id: self._launchers(pool_id, replica_id, model_ref) for replica_id in pool.replicas}
+        self.core.begin_reload(pool_id, model_ref, now_ms=now_ms())
+        self.settle_effects()
+        self._spawn(self._group, self._reload(pool, launchers))
 
     @contextmanager
     def open_reader(self, task: Task, *, start: int) -> Iterator[Reader]:
@@ -186,10 +208,41 @@ class Orchestrator:
         failure = Failure(code="DECODE_TIMEOUT", message=message, engine=pool.engine, pool_id=pool.id, retriable=True)
         self.core.fail(task.id, failure, now)
 
+    # ── reload ──
+
+    async def _reload(self, pool: Pool, launchers: Mapping[str, Launcher]) -> None:
+        """Ready on the new model, or back on the old one: never on both, and never on none for longer than it takes."""
+        before = {replica_id: self._keepers[pool.id, replica_id].launcher for replica_id in pool.replicas}
+        while not pool.is_idle:
+            self._settled.clear()
+            await self._settled.wait()
+        fault = await self._switch(pool, "loading", launchers, insist=False)
+        if fault is None:
+            self.core.reload_reached(pool.id, "done", now_ms())
+        else:
+            await self._switch(pool, "rolling-back", before, insist=True, error=fault.text)
+            self.core.reload_reached(pool.id, "rolled-back", now_ms())
+        self.settle_effects()
+
+    async def _switch(
+        self, pool: Pool, phase: Phase, launchers: Mapping[str, Launcher], *, insist: bool, error: str | None = None
+    ) -> Fault | None:
+        """Change the engines of all replicas at once: a set never has two models. Returns the first fault."""
+        self.core.reload_reached(pool.id, phase, now_ms(), error=error)
+        for replica_id in pool.replicas:
+            self.core.replica_unloaded(pool.id, replica_id)
+        self.settle_effects()
+        switches = [
+            self._keepers[pool.id, replica_id].switch(launcher, insist=insist)
+            for replica_id, launcher in launchers.items()
+        ]
+        return next((fault for fault in await asyncio.gather(*switches) if fault is not None), None)
+
     # ── effects ──
 
     def settle_effects(self) -> None:
         """Carry out everything the domain has asked for, and tell the observers."""
+        self._settled.set()
         while effects := self.core.take_effects():
             at_ms = now_ms()
             for effect in effects:
@@ -217,11 +270,15 @@ class Orchestrator:
             durable=self._durable,
             changed=self._task_changed,
             suspect=keeper.suspect,
+            engine_failed=keeper.engine_failed,
         )
         self._runners[task.id] = runner
         self._all_idle.clear()
-        self._loop_tasks.add(running := self._group.create_task(self._run(runner)))
-        running.add_done_callback(self._loop_tasks.discard)
+        self._spawn(self._group, self._run(runner))
+
+    def _spawn(self, group: asyncio.TaskGroup, work: Coroutine[None, None, None]) -> None:
+        self._loop_tasks.add(spawned := group.create_task(work))
+        spawned.add_done_callback(self._loop_tasks.discard)
 
     async def _run(self, runner: TaskRunner) -> None:
         try:

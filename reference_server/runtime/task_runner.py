@@ -55,6 +55,7 @@ class TaskRunner:
         durable: Callable[[], Awaitable[bool]],
         changed: Callable[[Task], None],
         suspect: Callable[[], None],
+        engine_failed: Callable[[str], None],
     ) -> None:
         self.task = task
         self.last_event_ms = now_ms()
@@ -64,6 +65,7 @@ class TaskRunner:
         self._durable = durable
         self._changed = changed
         self._suspect = suspect
+        self._engine_failed = engine_failed
         self._decoding: asyncio.Task[Failure | None] | None = None
         self._stop_asked = False
         self._engine_finished = False
@@ -160,6 +162,7 @@ class TaskRunner:
             case EngineBusyError():
                 return self._failure("REPLICA_EXHAUSTED", f"the engine is busy: {error}", retriable=True)
             case EngineFaultError():
+                self._engine_failed(f"the engine failed: {error}")
                 return self._failure("REPLICA_EXHAUSTED", f"the engine failed: {error}", retriable=True)
             case _:
                 self._suspect()

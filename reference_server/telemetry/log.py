@@ -14,6 +14,7 @@ from reference_server.domain.core import Core
 from reference_server.domain.effects import (
     BackpressureApplied,
     Notice,
+    PoolChanged,
     ReplicaChanged,
     SlotQuarantined,
     TaskEnqueued,
@@ -85,10 +86,13 @@ class TaskLog:
                 self._log.info("task rejected", engine=engine, pool_id=failure.pool_id, last_error=failure.code)
             case BackpressureApplied(engine, policy):
                 self._log.info("queue full", engine=engine, policy=policy)
-            case ReplicaChanged(pool_id, replica_id, state, error):
-                write = self._log.info if error is None else self._log.warning
-                why = {} if error is None else {"last_error": error}
+            case ReplicaChanged(pool_id, replica_id, state, _, fault):
+                write = self._log.info if fault is None else self._log.warning
+                why = {} if fault is None else {"fault": fault.kind, "last_error": fault.text}
                 write(f"replica {state}", pool_id=pool_id, replica_id=replica_id, **why)
+            case PoolChanged(pool_id, kind, phase, error):
+                write = self._log.info if error is None else self._log.warning
+                write(f"pool {kind}: {phase}", pool_id=pool_id, **({} if error is None else {"last_error": error}))
             case SlotQuarantined(pool_id, replica_id):
                 self._log.warning("slot quarantined", pool_id=pool_id, replica_id=replica_id)
 

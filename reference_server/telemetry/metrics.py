@@ -15,13 +15,16 @@ from reference_server.domain.core import Core
 from reference_server.domain.effects import (
     BackpressureApplied,
     Notice,
+    ReplicaChanged,
     SlotQuarantined,
     TaskEnqueued,
     TaskFinished,
     TaskRejected,
     TaskStarted,
 )
-from reference_server.domain.pool import Pool, Replica
+from reference_server.domain.faults import DRIVER_FAULTS
+from reference_server.domain.pool import Pool
+from reference_server.domain.replica import Replica
 from reference_server.domain.task import Priority, Task
 from reference_server.engines.base import Usage
 
@@ -29,6 +32,7 @@ UNASSIGNED = "unassigned"  # replica_id of a task that no replica has been chose
 
 POOL = ("engine", "engine_version", "pool_id")
 REPLICA = (*POOL, "replica_id")
+KEPT = ("engine", "pool_id", "replica_id")  # of a replica whose version may not be known yet
 PRIORITIES: tuple[Priority, ...] = ("interactive", "batch")
 
 FIRST_TOKEN_BUCKETS_MS = (5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000)
@@ -64,6 +68,11 @@ class Metrics:
         self.tokens_out = counter("tokens_out_total", "Tokens decoded.", REPLICA)
         self.verifications = counter(
             "catalog_verifications_total", "Catalog entries verified, by result.", ("result", "reason", "engine")
+        )
+        self.preloads = counter("pool_preloads_total", "Preloads of replicas, by result.", (*KEPT, "result"))
+        self.restarts = counter("pool_restarts_total", "Replicas started again after a loss.", KEPT)
+        self.driver_faults = counter(
+            "driver_faults_total", "Replicas lost to a CUDA error, a driver reset or an ECC error.", (*KEPT, "reason")
         )
         self.leaked = counter("slots_leaked_total", "Slots whose engine did not confirm a stop in time.", REPLICA)
         self.queue_depth = gauge("queue_depth", "Tasks waiting.", (*POOL, "priority"))
@@ -101,8 +110,19 @@ class Metrics:
                 self.rejected.labels(engine, failure.code).inc()
             case BackpressureApplied(engine, policy):
                 self.backpressure.labels(engine, policy).inc()
+            case ReplicaChanged():
+                self._replica_changed(notice)
             case SlotQuarantined(pool_id, replica_id):
                 self.leaked.labels(*_labels(self._core.pools[pool_id]), replica_id).inc()
+
+    def _replica_changed(self, change: ReplicaChanged) -> None:
+        labels = (self._core.pools[change.pool_id].engine, change.pool_id, change.replica_id)
+        if change.was == "loading" and change.state in {"ready", "unready"}:
+            self.preloads.labels(*labels, "ok" if change.state == "ready" else "failed").inc()
+        if change.was == "unready" and change.state == "loading":
+            self.restarts.labels(*labels).inc()
+        if change.fault is not None and change.fault.kind in DRIVER_FAULTS:
+            self.driver_faults.labels(*labels, change.fault.kind).inc()
 
     def expose(self, accept: str) -> tuple[bytes, str]:
         """All series as text, in the format that `accept` asks for, and its content type."""
@@ -143,6 +163,12 @@ class Metrics:
 
     def _refresh_replica(self, pool: Pool, replica: Replica) -> None:
         labels = (*_labels(pool), replica.id)
+        kept = (pool.engine, pool.id, replica.id)
+        self.restarts.labels(*kept)
+        for result in ("ok", "failed"):
+            self.preloads.labels(*kept, result)
+        for kind in sorted(DRIVER_FAULTS):
+            self.driver_faults.labels(*kept, kind)
         for series in (self.tokens_in, self.tokens_out, self.leaked):
             series.labels(*labels)
         for priority in PRIORITIES:

@@ -1,12 +1,12 @@
-"""`GET /v1/capabilities`, `GET /v1/pools/{id}/health`, `POST /v1/pools/{id}/drain`, `GET /healthz`, `GET /metrics`.
+"""Capabilities, health, drain and reload of a pool, liveness, metrics.
 
-Source: ORCH-2101, ORCH-2103, ORCH-2104, ORCH-3028, ORCH-3095, ORCH-3096, OC-CTRL-2001, OC-CTRL-2060.
+Source: ORCH-2101 … ORCH-2103, ORCH-2104, ORCH-3028, ORCH-3095, ORCH-3096, OC-CTRL-2001, OC-CTRL-2060.
 """
 
 from aiohttp import web
 
-from contracts.models.control import API_VERSION, DrainRequest
-from reference_server.domain.pool import Pool
+from contracts.models.control import API_VERSION, DrainRequest, ReloadRequest
+from reference_server.domain.pool import Operation, Pool
 from reference_server.runtime.clock import now_ms
 from reference_server.web import body
 from reference_server.web.errors import EdgeError
@@ -61,7 +61,27 @@ async def pool_health(request: web.Request) -> web.Response:
     }
     if pool.last_error is not None:
         health["last_error"] = pool.last_error
+    if pool.operation is not None:
+        health["operation"] = _operation(pool, pool.operation, now_ms())
     return web.json_response(health)
+
+
+def _operation(pool: Pool, operation: Operation, now: int) -> dict[str, object]:
+    """How far a drain or a reload is."""
+    shown: dict[str, object] = {
+        "kind": operation.kind,
+        "phase": operation.phase,
+        "elapsed_ms": (operation.ended_ms if operation.ended_ms is not None else now) - operation.started_ms,
+        "tasks_waiting": len(pool.queue),
+        "tasks_running": sum(len(replica.leases) for replica in pool.replicas.values()),
+    }
+    if operation.model_ref is not None:
+        shown["new_model_ref"] = operation.model_ref
+    if operation.deadline_at_ms is not None and operation.ended_ms is None:
+        shown["deadline_ms_remaining"] = max(0, operation.deadline_at_ms - now)
+    if operation.error is not None:
+        shown["error"] = operation.error
+    return shown
 
 
 async def drain(request: web.Request) -> web.Response:
@@ -72,6 +92,16 @@ async def drain(request: web.Request) -> web.Response:
         raise EdgeError("NOT_FOUND", "no such pool")
     orchestrator.core.drain(pool.id, deadline_ms=wanted.deadline_ms, now_ms=now_ms())
     orchestrator.settle_effects()
+    return web.Response(status=202)
+
+
+async def reload(request: web.Request) -> web.Response:
+    """Bring a pool to another model; health shows how far it is."""
+    orchestrator = request.app[ORCHESTRATOR]
+    wanted = await body.read(request, ReloadRequest)
+    if (pool := orchestrator.core.pools.get(request.match_info["id"])) is None:
+        raise EdgeError("NOT_FOUND", "no such pool")
+    orchestrator.reload(pool.id, wanted.new_model_ref)
     return web.Response(status=202)
 
 

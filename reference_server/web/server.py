@@ -44,6 +44,7 @@ def build(orchestrator: Orchestrator, config: Config, metrics: Metrics, *, token
     app.router.add_get("/v1/capabilities", discovery.capabilities, allow_head=False)
     app.router.add_get("/v1/pools/{id}/health", discovery.pool_health, allow_head=False)
     app.router.add_post("/v1/pools/{id}/drain", discovery.drain)
+    app.router.add_post("/v1/pools/{id}/reload", discovery.reload)
     app.router.add_get("/healthz", discovery.liveness, allow_head=False)
     app.router.add_get("/metrics", discovery.metrics, allow_head=False)
     return app

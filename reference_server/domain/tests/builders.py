@@ -1,7 +1,8 @@
 """Small builders, so that a test names only what it is about."""
 
 from reference_server.domain.core import Core
-from reference_server.domain.pool import Pool, Replica, ReplicaFacts
+from reference_server.domain.pool import Pool
+from reference_server.domain.replica import Replica, ReplicaFacts
 from reference_server.domain.retention import Retention
 from reference_server.domain.sessions import Sessions
 from reference_server.domain.task import Priority, TaskRequest

@@ -7,7 +7,9 @@ import pytest
 from reference_server.domain.core import Core
 from reference_server.domain.effects import SlotQuarantined, StartDecode, StopDecode, TaskFinished, TaskRejected
 from reference_server.domain.errors import Failure, RefusedError
+from reference_server.domain.faults import Fault
 from reference_server.domain.frames import Finish
+from reference_server.domain.replica import ReplicaFacts
 from reference_server.domain.tests.builders import FACTS, core, pool, request
 
 DONE = Finish(finish_reason="length", tokens_in=3, tokens_out=2, kv_warm=False)
@@ -149,7 +151,7 @@ def test_the_task_that_is_dropped_is_told() -> None:
 def test_a_pool_without_a_ready_replica_refuses_with_a_hint(event: str, code: str) -> None:
     subject = core(is_ready=False)
     if event == "lost":
-        subject.replica_lost("p", "r0", "no such file", 0)
+        subject.replica_lost("p", "r0", Fault("lost", "no such file"), 0, jitter=0)
 
     failure = refusal(subject)
     assert code == failure.code
@@ -202,12 +204,12 @@ def test_a_lost_replica_ends_what_ran_on_it_and_keeps_what_waits() -> None:
     running = subject.submit(request("a"), tokens_in=1, now_ms=0)
     waiting = subject.submit(request("b"), tokens_in=1, now_ms=0)
     subject.take_effects()
-    subject.replica_lost("p", "r0", "the engine died", 1)
+    subject.replica_lost("p", "r0", Fault("crashed", "the engine died"), 1, jitter=0)
 
     assert ("failed", "WORKER_RESET") == (running.state, running.failure and running.failure.code)
     assert any(isinstance(effect, StopDecode) for effect in subject.take_effects())
     subject.release(running, 2)
-    subject.replica_restarted("p", "r0")
+    subject.replica_restarted("p", "r0", 2)
     assert "queued" == waiting.state
     subject.replica_preloaded("p", "r0", FACTS, 3)
     assert ["b"] == started(subject)
@@ -252,3 +254,70 @@ def test_a_draining_pool_still_runs_what_waits() -> None:
     subject.release(first, 1)
 
     assert ["a", "b"] == started(subject)
+
+
+@pytest.mark.req("ORCH-3007", "ORCH-3046")
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(ReplicaFacts("b2", FACTS.model_digest, FACTS.ctx_max, 1), id="engine_version"),
+        pytest.param(ReplicaFacts(FACTS.engine_version, "sha256:0", FACTS.ctx_max, 1), id="model_digest"),
+        pytest.param(ReplicaFacts(FACTS.engine_version, FACTS.model_digest, 1, 1), id="ctx"),
+    ],
+)
+def test_a_replica_that_differs_from_its_set_stays_out(other: ReplicaFacts) -> None:
+    subject = core(pool(replicas=2), is_ready=False)
+
+    assert subject.replica_preloaded("p", "r0", FACTS, 0) is None
+    fault = subject.replica_preloaded("p", "r1", other, 0)
+    assert ("mismatch", "loading") == (fault and fault.kind, subject.pools["p"].replicas["r1"].state)
+    subject.replica_lost("p", "r0", Fault("crashed", "gone"), 0, jitter=0)
+    assert subject.replica_preloaded("p", "r1", other, 0) is None, "with the old set gone, the new version is the set"
+
+
+@pytest.mark.req("ORCH-2102", "OC-CTRL-2003", "ORCH-3031")
+def test_a_reload_closes_the_pool_and_opens_it_on_the_new_model() -> None:
+    subject = core()
+    subject.begin_reload("p", "m2", now_ms=0)
+
+    with pytest.raises(RefusedError, match="reloading"):
+        subject.submit(request("a"), tokens_in=1, now_ms=1)
+    with pytest.raises(RefusedError, match="CONFLICT"):
+        subject.begin_reload("p", "m3", now_ms=1)
+    subject.reload_reached("p", "done", 2)
+    assert ("m2", False) == (subject.pools["p"].model_ref, subject.pools["p"].draining)
+
+
+@pytest.mark.req("OC-CTRL-2003")
+def test_a_reload_that_is_rolled_back_opens_the_pool_on_the_old_model_and_says_why() -> None:
+    subject = core()
+    subject.begin_reload("p", "m2", now_ms=0)
+    subject.reload_reached("p", "rolled-back", 2, error="no such file")
+    found = subject.pools["p"]
+
+    assert ("m", False, "no such file") == (found.model_ref, found.draining, found.last_error)
+    subject.submit(request("a"), tokens_in=1, now_ms=3)
+
+
+@pytest.mark.req("OC-CTRL-2002", "OC-CTRL-2003")
+def test_what_does_not_finish_before_the_deadline_of_a_reload_ends_retriably() -> None:
+    subject = core()
+    subject.pools["p"].reload_drain_ms = 100
+    task = subject.submit(request("a"), tokens_in=1, now_ms=0)
+    subject.begin_reload("p", "m2", now_ms=0)
+    subject.tick(99)
+    assert not task.is_terminal
+    subject.tick(100)
+
+    assert ("POOL_UNREADY", True) == (task.failure and task.failure.code, task.failure and task.failure.retriable)
+
+
+@pytest.mark.req("OC-CTRL-2002")
+def test_a_drained_pool_says_that_it_is_drained() -> None:
+    subject = core()
+    subject.drain("p", deadline_ms=100, now_ms=0)
+    subject.tick(1)
+
+    operation = subject.pools["p"].operation
+    assert operation is not None
+    assert "drained" == operation.phase

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from reference_server.domain.effects import StartDecode, TaskFinished
 from reference_server.domain.errors import Failure, RefusedError
+from reference_server.domain.faults import Fault
 from reference_server.domain.frames import Finish
 from reference_server.domain.task import Priority, Task
 from reference_server.domain.task_queue import FullPolicy
@@ -87,8 +88,8 @@ class CoreMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def replica_dies_and_returns(self, data: st.DataObject) -> None:
         replica_id = data.draw(st.sampled_from(sorted(self.pool.replicas)))
-        self.core.replica_lost("p", replica_id, "died", self.now)
-        self.core.replica_restarted("p", replica_id)
+        self.core.replica_lost("p", replica_id, Fault("lost", "died"), self.now, jitter=0.5)
+        self.core.replica_restarted("p", replica_id, self.now)
         self.drain()
         for name in [n for n, t in self.unreleased.items() if t.replica_id == replica_id]:
             self.core.release(self.unreleased.pop(name), self.now)

@@ -5,8 +5,9 @@ import itertools
 import pytest
 
 from reference_server.domain.errors import IllegalTransitionError
+from reference_server.domain.faults import Fault
 from reference_server.domain.lifecycle import TRANSITIONS, ReplicaEvent, ReplicaState, following
-from reference_server.domain.pool import LeaseError, Replica
+from reference_server.domain.replica import LeaseError, Replica
 from reference_server.domain.tests.builders import FACTS
 
 STATES: tuple[ReplicaState, ...] = ("loading", "ready", "unready")
@@ -50,7 +51,7 @@ def test_a_lost_replica_holds_no_lease_and_keeps_its_error_until_the_next_preloa
     replica = Replica("r")
     replica.take("preloaded", facts=FACTS)
     replica.lease("t")
-    replica.take("lost", error="died")
+    replica.take("lost", fault=Fault("crashed", "died"))
 
     assert (False, "died") == (replica.holds("t"), replica.last_error)
     replica.take("restarted")

@@ -17,7 +17,7 @@ def python(code: str) -> list[str]:
 async def test_its_end_is_told_with_code_and_last_line() -> None:
     process = await EngineProcess.start(python("print('loading'); print('out of memory'); raise SystemExit(3)"))
 
-    assert "the engine ended with exit code 3: out of memory" == await process.exited()
+    assert "the engine ended with exit code 3: out of memory" == (await process.exited()).text
     await process.stop()
 
 
@@ -48,7 +48,7 @@ async def test_a_flood_of_output_is_bounded_and_does_not_block_it() -> None:
     process = await EngineProcess.start(python("print(('x' * 100 + '\\n') * 50_000)"))
 
     async with asyncio.timeout(20):
-        assert "exit code 0" in await process.exited()
+        assert "exit code 0" in (await process.exited()).text
     assert len(process.lines) <= LINES_KEPT
     await process.stop()
 
@@ -64,7 +64,7 @@ async def test_giving_up_on_its_end_does_not_end_its_reading() -> None:
     await process.stop(grace_s=5)
 
     async with asyncio.timeout(5):
-        assert "signal SIGTERM" in await again
+        assert "signal SIGTERM" in (await again).text
 
 
 @pytest.mark.req("ORCH-3001")

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from reference_server.config import MockEngine, Watchdog
+from reference_server.domain.breaker import BreakerSettings
 from reference_server.domain.errors import RefusedError
 from reference_server.domain.task import Task
 from reference_server.domain.tests.builders import core as make_core
@@ -20,11 +21,13 @@ from reference_server.engines.base import (
     EngineEvent,
     EngineFaultError,
     EngineLostError,
+    EngineMissingError,
+    EngineRefusedError,
     Readiness,
     Usage,
 )
 from reference_server.engines.mock import Mock
-from reference_server.runtime import replica_keeper, task_runner
+from reference_server.runtime import replica_keeper, self_test, task_runner
 from reference_server.runtime.launchers import Attached
 from reference_server.runtime.orchestrator import Orchestrator
 from reference_server.runtime.readers import Readers
@@ -44,6 +47,7 @@ async def running(
     *,
     watchdog: Watchdog | None = None,
     durable: Callable[[], Awaitable[bool]] = at_once,
+    reloaded: Callable[[str], Engine] | None = None,
 ) -> AsyncIterator[Orchestrator]:
     """An orchestrator over one pool with one replica, Ready."""
     core = make_core(make_pool(), is_ready=False)
@@ -54,6 +58,9 @@ async def running(
         limits={"p": watchdog or Watchdog(stop_ms=200)},
         readers=Readers(per_task_max=2),
         durable=durable,
+        launchers=lambda _pool_id, _replica_id, model_ref: Attached(
+            lambda: reloaded(model_ref) if reloaded else engine()
+        ),
     )
     keepers["p", "r0"] = ReplicaKeeper(
         "p",
@@ -201,11 +208,11 @@ async def test_an_engine_failure_ends_its_task_alone_and_is_typed(error: Excepti
 
 @pytest.mark.req("ORCH-3010", "ORCH-3038", "OC-POOL-3001")
 async def test_a_dead_engine_makes_the_pool_unready_and_its_return_ready_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replica_keeper, "BACKOFF_S", 0.01)
     monkeypatch.setattr(replica_keeper, "LOADING_PROBE_S", 0.01)
     engine = Broken(EngineLostError("cut"), alive=False)
     async with running(lambda: engine) as subject:
         pool = subject.core.pools["p"]
+        pool.replicas["r0"].breaker.settings = BreakerSettings(pause_ms=10)
         await subject.submit(request(max_tokens=1_000))
         await until(lambda: not pool.is_ready)
 
@@ -213,6 +220,72 @@ async def test_a_dead_engine_makes_the_pool_unready_and_its_return_ready_again(m
         engine.alive = True
         await until(lambda: pool.is_ready)
         assert pool.last_error is None
+
+
+class Failing(Mock):
+    """A mock that answers tasks with errors of its own while it is told to, and its preload and probes well."""
+
+    def __init__(self) -> None:
+        super().__init__(MockEngine(slots=4, token_ms=0, prompt_ms=0))
+        self.fails = True
+        self.probes = 0
+
+    async def complete(self, request: Completion) -> AsyncGenerator[EngineEvent, None]:
+        self.probes += request.task_id.startswith("probe")
+        if self.fails and not request.task_id.startswith("preload"):
+            raise EngineFaultError("500")
+        async for event in super().complete(request):
+            yield event
+
+
+@pytest.mark.req("OC-POOL-3014", "ORCH-3038")
+async def test_an_engine_that_only_answers_errors_trips_its_breaker_until_one_probe_succeeds() -> None:
+    engine = Failing()
+    async with running(lambda: engine) as subject:
+        pool = subject.core.pools["p"]
+        replica = pool.replicas["r0"]
+        replica.breaker.settings = BreakerSettings(failures_max=3, open_ms=30, pause_ms=10)
+        for number in range(3):
+            await ended(subject, await subject.submit(request(f"t{number}")))
+
+        assert ("tripped", "breaker") == (replica.state, replica.fault and replica.fault.kind)
+        with pytest.raises(RefusedError) as refused:
+            await subject.submit(request("late"))
+        assert "POOL_UNAVAILABLE" == refused.value.failure.code
+        engine.fails = False
+        await until(lambda: pool.is_ready)
+        assert 1 == engine.probes
+        assert "ended" == (await ended(subject, await subject.submit(request("after")))).state
+
+
+@pytest.mark.req("OC-POOL-3014")
+async def test_requests_that_the_engine_refuses_never_trip_the_breaker() -> None:
+    engine = Broken(EngineRefusedError("no such thing", status=400))
+    async with running(lambda: engine) as subject:
+        replica = subject.core.pools["p"].replicas["r0"]
+        replica.breaker.settings = BreakerSettings(failures_max=2)
+        for number in range(4):
+            await ended(subject, await subject.submit(request(f"t{number}", max_tokens=1_000)))
+
+        assert "ready" == replica.state
+
+
+class Clinging(Mock):
+    """A mock that never confirms that it let go."""
+
+    async def confirm_stopped(self, task_id: str) -> None:
+        if task_id.endswith("-cancel"):
+            await asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.req("ORCH-3049")
+async def test_an_engine_that_does_not_let_go_does_not_pass_its_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(self_test, "CANCEL_LIMIT_S", 0.05)
+    async with running(lambda: Clinging(SLOW)) as subject:
+        replica = subject.core.pools["p"].replicas["r0"]
+
+        assert "self-test" == (replica.fault and replica.fault.kind)
+        assert not subject.core.pools["p"].is_ready
 
 
 class Deaf(Mock):
@@ -312,3 +385,45 @@ async def test_an_engine_too_busy_for_its_metrics_stays_ready(monkeypatch: pytes
 
         assert subject.core.pools["p"].is_ready
         assert subject.core.pools["p"].last_error is None
+
+
+def other_model(model_ref: str) -> Engine:
+    """A mock of another model; there is none called `missing`."""
+    if model_ref == "missing":
+        raise EngineMissingError("no such model")
+    return Mock(MockEngine(slots=2, ctx_max=2_048, token_ms=0), model_ref)
+
+
+@pytest.mark.req("ORCH-2102", "ORCH-3031", "OC-CTRL-2003")
+async def test_a_reload_lets_what_runs_finish_and_ends_ready_on_the_new_model() -> None:
+    async with running(lambda: Mock(SLOW), reloaded=other_model) as subject:
+        pool = subject.core.pools["p"]
+        task = await subject.submit(request("a", max_tokens=20))
+        waiting = await subject.submit(request("b", max_tokens=3))
+        subject.reload("p", "m2")
+
+        assert not pool.is_ready
+        await until(lambda: pool.is_ready)
+        assert ("ended", "ended") == (task.state, waiting.state)
+        assert ("m2", "done", 2) == (pool.model_ref, pool.operation and pool.operation.phase, pool.slots_total)
+
+
+@pytest.mark.req("ORCH-3031", "OC-CTRL-2003")
+async def test_a_reload_that_fails_ends_ready_on_the_old_model_and_says_why() -> None:
+    async with running(lambda: Mock(SLOW), reloaded=other_model) as subject:
+        pool = subject.core.pools["p"]
+        subject.reload("p", "missing")
+        await until(lambda: pool.is_ready)
+
+        assert ("m", "no such model") == (pool.model_ref, pool.last_error)
+        assert "rolled-back" == (pool.operation and pool.operation.phase)
+        assert "ended" == (await ended(subject, await subject.submit(request("a", max_tokens=3)))).state
+
+
+@pytest.mark.req("ORCH-3031")
+async def test_a_server_that_stops_in_the_middle_of_a_reload_stops() -> None:
+    async with running(lambda: Mock(SLOW), reloaded=other_model) as subject:
+        await subject.submit(request("a", max_tokens=2_000))
+        subject.reload("p", "m2")
+
+    assert 0 == subject.engine_connections

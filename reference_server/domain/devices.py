@@ -1,0 +1,106 @@
+"""GPUs, device masks and tensor splits: what a replica may use, and whether its model fits there.
+
+Rules:
+1. A mask is the whole truth: a replica uses the devices that it names and no others (ORCH-3011).
+2. A model is split over several devices only with explicit ratios, one a device, and the tightest device caps the
+   whole: a share that does not fit its own device fails, although another device had room (ORCH-3052, ORCH-1103).
+3. Without a mask a replica uses no GPU: it never spreads by itself.
+
+All sizes are bytes. Source: ORCH-1103, ORCH-3003, ORCH-3011, ORCH-3052, OC-POOL-3020, OC-POOL-3021.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from reference_server.domain.faults import Fault
+
+RATIO_SUM_SLACK = 0.01  # 0.67 + 0.33
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """One device, as the driver reports it at one moment.
+
+    Attributes:
+        index: the driver's number, as in a mask.
+        utilization: percent, 0 … 100.
+        ecc_errors: uncorrectable ones since the driver was loaded; None where the device does not count them.
+    """
+
+    index: int
+    uuid: str
+    name: str
+    vram_total: int
+    vram_used: int
+    utilization: int = 0
+    ecc_errors: int | None = None
+
+    @property
+    def vram_free(self) -> int:
+        return max(0, self.vram_total - self.vram_used)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMask:
+    """The devices of one replica.
+
+    Attributes:
+        devices: indexes in the order of the split, each once; empty = no GPU.
+        split: shares of the model, one a device, which add up to 1; empty with one device.
+    """
+
+    devices: tuple[int, ...] = ()
+    split: tuple[float, ...] = ()
+
+    def wrong(self) -> str | None:
+        """What is wrong with the mask as it was configured, or None."""
+        if len(set(self.devices)) < len(self.devices):
+            return "a device is named twice"
+        if len(self.devices) < 2:
+            return "tensor_split needs two devices or more" if self.split else None
+        if not self.split:
+            return "several devices need a tensor_split: one share for each, as in [0.67, 0.33]"
+        if len(self.split) != len(self.devices):
+            return f"tensor_split has {len(self.split)} shares for {len(self.devices)} devices"
+        if min(self.split) <= 0 or abs(sum(self.split) - 1) > RATIO_SUM_SLACK:
+            return "the shares of tensor_split must be positive and add up to 1"
+        return None
+
+    def shares(self) -> Mapping[int, float]:
+        """Each device's share of the model."""
+        return dict(zip(self.devices, self.split or (1.0,), strict=True)) if self.devices else {}
+
+
+def vram_free(mask: DeviceMask, gpus: Sequence[Gpu]) -> int:
+    """The largest model that fits now: what the tightest device allows, by its share (ORCH-3052)."""
+    free = {gpu.index: gpu.vram_free for gpu in gpus}
+    return min((int(free.get(device, 0) / share) for device, share in mask.shares().items()), default=0)
+
+
+def shortage(mask: DeviceMask, gpus: Sequence[Gpu], *, needs: int, host_free: int) -> Fault | None:
+    """Why a model of so many bytes cannot be loaded now, or None when it can be tried (ORCH-3003).
+
+    Args:
+        needs: weights and KV cache together.
+        host_free: host memory that can be had without swapping.
+    """
+    if not mask.devices:
+        if needs > host_free:
+            text = f"host memory is too small: the model needs {_gib(needs)}, {_gib(host_free)} are free"
+            return Fault("too-small", text)
+        return None
+    known = {gpu.index: gpu for gpu in gpus}
+    for device, share in mask.shares().items():
+        if device not in known:
+            seen = ", ".join(map(str, sorted(known))) or "none"
+            return Fault("misconfigured", f"GPU {device} is not there; the driver reports: {seen}")
+        free = known[device].vram_free
+        if needs * share > free:
+            part = "the model" if share == 1 else f"a share of {share:g} of the model"
+            text = f"VRAM of GPU {device} is too small: {part} needs {_gib(needs * share)}, {_gib(free)} are free"
+            return Fault("too-small", text)
+    return None
+
+
+def _gib(size: float) -> str:
+    return f"{size / 2**30:.1f} GiB"
