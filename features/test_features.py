@@ -18,6 +18,7 @@ pytest_plugins = (
     "features.steps.disconnects",
     "features.steps.drains",
     "features.steps.reloads",
+    "features.steps.budgets",
     "features.steps.determinism",
     "features.steps.logs",
 )

@@ -20,6 +20,7 @@ import structlog
 
 from reference_server import config as configuration
 from reference_server.config import Config
+from reference_server.domain.budgets import Amounts, Prices
 from reference_server.domain.core import Core
 from reference_server.domain.errors import Failure, RefusedError
 from reference_server.domain.pool import Pool
@@ -28,6 +29,7 @@ from reference_server.domain.retention import Retention
 from reference_server.domain.sessions import Sessions
 from reference_server.domain.task import Task
 from reference_server.domain.task_queue import Bounds
+from reference_server.domain.throttle import Throttle, TokenLimits
 from reference_server.engines.base import Engine, EngineMissingError
 from reference_server.engines.llamacpp import LlamaCpp
 from reference_server.engines.mock import Mock
@@ -111,12 +113,14 @@ async def _serve(config: Config, token: str | None, database: Database) -> None:
             ttl_ms=config.sessions.ttl_ms,
             turns_max=config.sessions.turns_max,
             sessions_max=config.sessions.sessions_max,
+            budget=Amounts(**msgspec.structs.asdict(config.sessions.budget)),
         ),
         retention=Retention(
             ttl_ms=config.retention.ttl_ms,
             tasks_max=config.retention.tasks_max,
             bytes_max=config.retention.bytes_max,
         ),
+        limits=_limits(config.token_limits),
     )
     journal = Journal(database)
     keepers: dict[tuple[str, str], ReplicaKeeper] = {}
@@ -204,6 +208,11 @@ def replica_id(pool: configuration.Pool, number: int) -> str:
     return f"{pool.id}-{number}"
 
 
+def _limits(of: configuration.TokenLimits) -> TokenLimits:
+    throttle = None if of.tasks_per_s is None else Throttle(of.tasks_per_s, of.burst)
+    return TokenLimits(throttle=throttle, open_tasks_max=of.open_tasks_max)
+
+
 def _pool(pool: configuration.Pool) -> Pool:
     queue = pool.queue
     bounds = Bounds(
@@ -220,6 +229,7 @@ def _pool(pool: configuration.Pool) -> Pool:
         sampler_profile_version=pool.sampler_profile_version,
         bounds=bounds,
         reload_drain_ms=pool.reload_drain_ms,
+        prices=Prices(in_per_1k=pool.prices.in_per_1k, out_per_1k=pool.prices.out_per_1k),
         replicas={replica.id: replica for replica in replicas},
     )
 

@@ -118,6 +118,13 @@ class Watchdog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     stop_ms: Positive = 2_000
 
 
+class Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a pool costs for 1,000 tokens of prompt and of answer."""
+
+    in_per_1k: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    out_per_1k: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+
+
 class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One pool: replicas of one engine with one model (ORCH-3007).
 
@@ -139,6 +146,35 @@ class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     watchdog: Watchdog = Watchdog()
     sampler_profile_version: str = "v1"
     reload_drain_ms: NonNegative = 30_000
+    prices: Prices = Prices()
+
+
+class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What each session may use in its life; None = unlimited (ORCH-3099).
+
+    Attributes:
+        tokens: prompts and answers together.
+        time_ms: of decoding.
+        cost: in the unit of the pools' prices.
+    """
+
+    tokens: Positive | None = None
+    time_ms: Positive | None = None
+    cost: Annotated[float, msgspec.Meta(gt=0)] | None = None
+
+
+class TokenLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the API token may ask for; None = unlimited (ORCH-3006, ORCH-3036).
+
+    Attributes:
+        tasks_per_s: admissions a second in the long run.
+        burst: admissions at once after a pause.
+        open_tasks_max: admitted and not ended.
+    """
+
+    tasks_per_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    burst: Positive = 10
+    open_tasks_max: Positive | None = None
 
 
 class Sessions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -147,6 +183,7 @@ class Sessions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ttl_ms: Annotated[int, msgspec.Meta(ge=1, le=600_000)] = 600_000
     turns_max: Positive = 8
     sessions_max: Positive = 10_000
+    budget: Budget = Budget()
 
 
 class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -188,6 +225,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     port: Port = 8080
     pools: Annotated[tuple[Pool, ...], msgspec.Meta(min_length=1)] = (Pool(),)
     sessions: Sessions = Sessions()
+    token_limits: TokenLimits = TokenLimits()
     retention: Retention = Retention()
     http: Http = Http()
 

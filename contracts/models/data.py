@@ -87,6 +87,7 @@ class StartedFrame(msgspec.Struct, frozen=True, kw_only=True):
     sampler_profile_version: str | msgspec.UnsetType = msgspec.UNSET
     seed: Annotated[int, msgspec.Meta(ge=0)] | msgspec.UnsetType = msgspec.UNSET
     kv_warmth: bool | msgspec.UnsetType = msgspec.UNSET
+    kv_migrated: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class TokenFrame(msgspec.Struct, frozen=True, kw_only=True):

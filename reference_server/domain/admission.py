@@ -5,9 +5,11 @@ Source: ORCH-3014, ORCH-3015, ORCH-3018, ORCH-3046, OC-CORE-1020, OC-CORE-1021, 
 
 from typing import NoReturn
 
+from reference_server.domain.budgets import Use
 from reference_server.domain.errors import Failure, RefusedError
 from reference_server.domain.pool import Pool
-from reference_server.domain.task import TaskRequest
+from reference_server.domain.task import Task, TaskRequest
+from reference_server.domain.transcript import ControlFrame
 
 # Special tokens that an engine adds around a prompt; four cover BOS, EOS and a pair of role markers.
 SPECIAL_TOKENS = 4
@@ -84,6 +86,37 @@ def require_deadline(request: TaskRequest, pool: Pool, *, predicted_start_ms: in
                 retriable=False,
             )
         )
+
+
+def most_used(request: TaskRequest, pool: Pool, *, tokens_in: int) -> Use:
+    """What a task may use at most: set aside of its session's budgets (ORCH-3099)."""
+    return Use(
+        tokens=tokens_in + request.max_tokens,
+        time_ms=int(pool.times.service_ms(request.max_tokens)),
+        cost=pool.prices.of(tokens_in=tokens_in, tokens_out=request.max_tokens),
+    )
+
+
+def used(task: Task, pool: Pool) -> Use:
+    """What an ended task has used; nothing if it never ran. Broken off, its prompt counts as admission counted it."""
+    if task.started_ms is None or task.ended_ms is None:
+        return Use()
+    tokens_in, tokens_out = task.tokens_in or task.prompt_tokens_most, task.transcript.tokens_total
+    return Use(
+        tokens=tokens_in + tokens_out,
+        time_ms=task.ended_ms - task.started_ms,
+        cost=pool.prices.of(tokens_in=tokens_in, tokens_out=tokens_out),
+    )
+
+
+def used_as_told(task: Task, pool: Pool) -> Use:
+    """What a task from before a restart has used, by its `end` frame; without one, its tokens are all that is known."""
+    tokens_in, tokens_out, time_ms = 0, task.transcript.tokens_total, 0
+    match task.transcript.since(max(0, len(task.transcript) - 1), 1):
+        case [ControlFrame("end", {"tokens_in": int(counted), "decode_ms": int(decoded)})]:
+            tokens_in, time_ms = counted, decoded
+    cost = pool.prices.of(tokens_in=tokens_in, tokens_out=tokens_out)
+    return Use(tokens=tokens_in + tokens_out, time_ms=time_ms, cost=cost)
 
 
 def _refuse(pool: Pool, code: str, message: str, *, retry_after_ms: int | None = None) -> NoReturn:

@@ -65,7 +65,7 @@ class Account:
         reserved: by task id, for those that have not.
     """
 
-    limits: Amounts
+    limits: Amounts = field(default_factory=Amounts)
     spent: Use = field(default_factory=Use)
     reserved: dict[str, Use] = field(default_factory=dict)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from reference_server.domain import admission, forecast, frames, placement
+from reference_server.domain.budgets import Use
 from reference_server.domain.deadlines import Deadlines
 from reference_server.domain.effects import (
     BackpressureApplied,
@@ -37,15 +38,19 @@ from reference_server.domain.retention import Retention
 from reference_server.domain.sessions import Sessions
 from reference_server.domain.task import Task, TaskRequest
 from reference_server.domain.task_queue import QueueFullError
+from reference_server.domain.throttle import TokenLimits
 
 
 class Core:
     """Pools, tasks and sessions, and every transition of theirs."""
 
-    def __init__(self, pools: Iterable[Pool], *, sessions: Sessions, retention: Retention) -> None:
+    def __init__(
+        self, pools: Iterable[Pool], *, sessions: Sessions, retention: Retention, limits: TokenLimits | None = None
+    ) -> None:
         self.pools: Mapping[str, Pool] = {pool.id: pool for pool in pools}
         self.sessions = sessions
         self._retention = retention
+        self.limits = limits or TokenLimits()
         self._tasks: OrderedDict[str, Task] = OrderedDict()
         self._deadlines = Deadlines()
         self._effects: list[Effect] = []
@@ -118,13 +123,22 @@ class Core:
         self._effects.append(TaskRejected(engine, failure))
 
     def _admit(self, request: TaskRequest, *, tokens_in: int, now_ms: int) -> Task:
+        self.limits.require_admission(now_ms)
         pool = self.pool_for(request.engine, request.model_ref)
         admission.require_servable(request, pool, now_ms)
         admission.require_token_budget(request, pool, tokens_in=tokens_in)
         self.sessions.require_turn(request.session_id, now_ms)
+        most = admission.most_used(request, pool, tokens_in=tokens_in)
+        self.sessions.require_budget(request.session_id, most, now_ms)
         predicted_start_ms = forecast.start_ms(request, pool, self._tasks)
         admission.require_deadline(request, pool, predicted_start_ms=predicted_start_ms)
-        task = Task(request=request, pool_id=pool.id, admitted_ms=now_ms, predicted_start_ms=predicted_start_ms)
+        task = Task(
+            request=request,
+            pool_id=pool.id,
+            admitted_ms=now_ms,
+            predicted_start_ms=predicted_start_ms,
+            prompt_tokens_most=tokens_in,
+        )
         try:
             placed = pool.queue.put(task.id, request.priority, tokens=request.tokens_expected)
         except QueueFullError:
@@ -135,6 +149,8 @@ class Core:
         self._tasks[task.id] = task
         self._deadlines.add(task.deadline_at_ms, task.id)
         self.sessions.take_turn(request.session_id, now_ms)
+        self.sessions.reserve(request.session_id, task.id, most)
+        self.limits.opened()
         if placed.dropped is not None:
             self._drop(pool, placed.dropped, now_ms)
         self._effects.append(TaskEnqueued(task))
@@ -156,9 +172,10 @@ class Core:
             task.replica_id = replica_id
             task.started_ms = now_ms
             task.kv_warm = affine_to == replica_id and task.request.reuse_cache and not task.request.strict
+            task.failed_over = affine_to not in {None, replica_id}
             self.sessions.served(task.request.session_id, replica_id=replica_id, kv_warm=task.kv_warm)
             task.transcript.append("started", frames.started(task, pool))
-            task.transcript.append("metrics", frames.metrics(task, pool, now_ms))
+            task.transcript.append("metrics", self._metrics(task, pool, now_ms))
             self._effects += [TaskStarted(task), StartDecode(task)]
 
     # ── after a restart ──
@@ -167,11 +184,20 @@ class Core:
         """Take back a task that had ended, for what is left of its retention. Its `ended_ms` is in the past."""
         self._tasks[task.id] = task
         self._retention.ended(task.id, size=task.transcript.bytes_kept, now_ms=task.ended_ms or 0)
+        self.sessions.take_turn(task.request.session_id, task.admitted_ms)
+        if (pool := self.pools.get(task.pool_id)) is not None:
+            self.sessions.reserve(task.request.session_id, task.id, Use())
+            self.sessions.settle(task.request.session_id, task.id, admission.used_as_told(task, pool))
 
     def restore_open(self, task: Task, *, was_running: bool, now_ms: int) -> None:
         """Take back a task that had not ended, in the order of admission: what waited waits again, what ran is over."""
         self._tasks[task.id] = task
+        self.limits.opened()
         pool = self.pools[task.pool_id]
+        task.prompt_tokens_most = admission.tokens_in_at_most(task.request)
+        most = admission.most_used(task.request, pool, tokens_in=task.prompt_tokens_most)
+        self.sessions.take_turn(task.request.session_id, task.admitted_ms)
+        self.sessions.reserve(task.request.session_id, task.id, most)
         if was_running:
             message = "the server was restarted while the task ran"
             failure = Failure(code="WORKER_RESET", message=message, engine=pool.engine, pool_id=pool.id, retriable=True)
@@ -473,6 +499,9 @@ class Core:
         )
         self.fail(task_id, failure, now_ms)
 
+    def _metrics(self, task: Task, pool: Pool, now_ms: int) -> dict[str, object]:
+        return frames.metrics(task, pool, now_ms, left=self.sessions.remaining(task.request.session_id))
+
     def _leave_queue_or_engine(self, task: Task) -> None:
         if task.state == "queued":
             self.pools[task.pool_id].queue.remove(task.id)
@@ -484,7 +513,9 @@ class Core:
     ) -> None:
         pool = self.pools[task.pool_id]
         task.ended_ms = now_ms
-        task.transcript.append("metrics", frames.metrics(task, pool, now_ms))
+        self.limits.closed()
+        self.sessions.settle(task.request.session_id, task.id, admission.used(task, pool))
+        task.transcript.append("metrics", self._metrics(task, pool, now_ms))
         task.transcript.append(event, data)
         task.request = replace(task.request, inputs=())  # the prompt is done with; what is kept for readers is bounded
         self._retention.ended(task.id, size=task.transcript.bytes_kept, now_ms=now_ms)

@@ -5,6 +5,7 @@ Source: ORCH-2002, ORCH-3029, OC-CTRL-2021, OC-CTRL-2023, OC-METRICS-7110.
 
 from dataclasses import dataclass
 
+from reference_server.domain.budgets import Amounts
 from reference_server.domain.errors import Failure
 from reference_server.domain.pool import Pool
 from reference_server.domain.task import Task
@@ -38,13 +39,15 @@ def started(task: Task, pool: Pool) -> dict[str, object]:
         "seed": task.request.seed,
         "kv_warmth": task.kv_warm,
     }
+    if task.failed_over:
+        frame["kv_migrated"] = False
     if facts and facts.model_digest:
         frame["model_digest"] = facts.model_digest
     return frame
 
 
-def metrics(task: Task, pool: Pool, now_ms: int) -> dict[str, object]:
-    """`metrics`: the planning figures of one task now."""
+def metrics(task: Task, pool: Pool, now_ms: int, *, left: Amounts) -> dict[str, object]:
+    """`metrics`: the planning figures of one task now, and what is left of its session's budgets."""
     tokens_out = task.transcript.tokens_total
     tokens_left = 0 if task.is_terminal else max(0, task.request.tokens_expected - tokens_out)
     needed_ms = pool.times.service_ms(tokens_left) if tokens_left else 0.0
@@ -56,7 +59,18 @@ def metrics(task: Task, pool: Pool, now_ms: int) -> dict[str, object]:
         "kv_warmth": task.kv_warm,
         "tokens_in": task.tokens_in,
         "tokens_out": tokens_out,
+        **budgets(left),
     }
+
+
+def budgets(left: Amounts) -> dict[str, object]:
+    """What is left of the budgets that a session has (ORCH-3100, OC-CORE-1024)."""
+    named = {
+        "tokens_budget_remaining": left.tokens,
+        "time_budget_remaining_ms": left.time_ms,
+        "cost_budget_remaining": left.cost,
+    }
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def end(finish: Finish, *, decode_ms: int) -> dict[str, object]:

@@ -7,8 +7,9 @@ Source: ORCH-2004, ORCH-2005, ORCH-3009, ORCH-3021.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from reference_server.domain.budgets import Account, Amounts, Use
 from reference_server.domain.errors import Failure, RefusedError
 
 
@@ -19,21 +20,24 @@ class Session:
     Attributes:
         replica_id: the replica that served its last turn, for affinity.
         kv_warm: whether that turn found a warm prefix.
+        account: its budgets, and what its tasks have used of them.
     """
 
     expires_ms: int
     turns: int = 0
     replica_id: str | None = None
     kv_warm: bool = False
+    account: Account = field(default_factory=Account)
 
 
 class Sessions:
     """All sessions, least recently used first. Every operation is O(1), expiry amortised."""
 
-    def __init__(self, *, ttl_ms: int, turns_max: int, sessions_max: int) -> None:
+    def __init__(self, *, ttl_ms: int, turns_max: int, sessions_max: int, budget: Amounts | None = None) -> None:
         self._ttl_ms = ttl_ms
         self._turns_max = turns_max
         self._sessions_max = sessions_max
+        self._budget = budget or Amounts()
         self._by_id: OrderedDict[str, Session] = OrderedDict()
 
     def __len__(self) -> int:
@@ -62,9 +66,46 @@ class Sessions:
                 )
             )
 
+    def require_budget(self, session_id: str, most: Use, now_ms: int) -> None:
+        """Check that the session can afford the most that a task may use, and change nothing.
+
+        Raises:
+            RefusedError: `ADMISSION_REJECT`, policy `budget-tokens`, `budget-time` or `budget-cost`.
+
+        Source: ORCH-3099, OC-CORE-1023.
+        """
+        session = self.get(session_id, now_ms)
+        account = session.account if session else Account(self._budget)
+        kind = account.lacking(most)
+        if kind is None:
+            return
+        raise RefusedError(
+            Failure(
+                code="ADMISSION_REJECT",
+                message=f"the task may use more than the session's {kind} budget has left",
+                retriable=True,
+                retry_after_ms=max(1, session.expires_ms - now_ms) if session else self._ttl_ms,
+                policy_label=f"budget-{kind}",
+            )
+        )
+
+    def remaining(self, session_id: str) -> Amounts:
+        """What the session's tasks may still reserve; all None where it has no budgets, or is gone."""
+        session = self._by_id.get(session_id)
+        return session.account.remaining() if session else Amounts()
+
+    def reserve(self, session_id: str, task_id: str, most: Use) -> None:
+        """Set aside what an admitted task may use."""
+        self._by_id[session_id].account.reserve(task_id, most)
+
+    def settle(self, session_id: str, task_id: str, used: Use) -> None:
+        """A task has ended: take what it used, and give the rest back. A session that is gone has nothing to settle."""
+        if (session := self._by_id.get(session_id)) is not None:
+            session.account.settle(task_id, used)
+
     def take_turn(self, session_id: str, now_ms: int) -> None:
         """Count one turn, and start the time to live anew. Above `sessions_max` the longest unused session goes."""
-        session = self._by_id.pop(session_id, None) or Session(expires_ms=0)
+        session = self._by_id.pop(session_id, None) or Session(expires_ms=0, account=Account(self._budget))
         session.turns += 1
         session.expires_ms = now_ms + self._ttl_ms
         self._by_id[session_id] = session

@@ -78,6 +78,8 @@ class Task:
 
     Attributes:
         queue_position, predicted_start_ms: as answered at admission.
+        prompt_tokens_most: as admission counted them; what the engine counts is in `tokens_in` after its end.
+        failed_over: another replica than the session's own decodes it, without its KV cache.
     """
 
     request: TaskRequest
@@ -94,6 +96,8 @@ class Task:
     first_token_ms: int | None = None
     ended_ms: int | None = None
     tokens_in: int = 0
+    prompt_tokens_most: int = 0
+    failed_over: bool = False
     failure: Failure | None = None
 
     @property

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from contracts.models.control import API_VERSION, DrainRequest, ReloadRequest
 from reference_server.domain.pool import Operation, Pool
+from reference_server.domain.throttle import TokenLimits
 from reference_server.runtime.clock import now_ms
 from reference_server.web import body
 from reference_server.web.errors import EdgeError
@@ -15,11 +16,22 @@ from reference_server.web.keys import METRICS, ORCHESTRATOR
 
 async def capabilities(request: web.Request) -> web.Response:
     """What this server can do, a row a pool."""
-    pools = request.app[ORCHESTRATOR].core.pools.values()
-    return web.json_response({"api_version": API_VERSION, "engines": [_capability(pool) for pool in pools]})
+    core = request.app[ORCHESTRATOR].core
+    rows = [_capability(pool, core.limits) for pool in core.pools.values()]
+    return web.json_response({"api_version": API_VERSION, "engines": rows})
 
 
-def _capability(pool: Pool) -> dict[str, object]:
+def _rate_limits(limits: TokenLimits) -> dict[str, object]:
+    """What one API token may ask for (ORCH-3006, ORCH-3036)."""
+    shown: dict[str, object] = {}
+    if limits.throttle is not None:
+        shown |= {"tasks_per_s": limits.throttle.per_s, "burst": limits.throttle.burst}
+    if limits.open_tasks_max is not None:
+        shown["open_tasks_max"] = limits.open_tasks_max
+    return shown
+
+
+def _capability(pool: Pool, limits: TokenLimits) -> dict[str, object]:
     facts = next((replica.facts for replica in pool.replicas.values() if replica.facts), None)
     return {
         "engine": pool.engine,
@@ -27,7 +39,7 @@ def _capability(pool: Pool) -> dict[str, object]:
         "ctx_max": pool.ctx_max,
         "supported_workloads": list(facts.workloads) if facts else [],
         "declared_concurrency": pool.slots_total,
-        "rate_limits": {},
+        "rate_limits": _rate_limits(limits),
         "features": {
             "queue_full_policy": pool.bounds.policy,
             "sampler_profile_version": pool.sampler_profile_version,

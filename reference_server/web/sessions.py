@@ -5,6 +5,7 @@ Source: ORCH-2004, ORCH-2005, ORCH-3021.
 
 from aiohttp import web
 
+from reference_server.domain import frames
 from reference_server.runtime.clock import now_ms
 from reference_server.web.errors import EdgeError
 from reference_server.web.keys import ORCHESTRATOR
@@ -23,6 +24,7 @@ async def read(request: web.Request) -> web.Response:
             "turns": session.turns,
             "kv_bytes": 0,
             "kv_warmth": session.kv_warm,
+            **frames.budgets(session.account.remaining()),
         }
     )
 

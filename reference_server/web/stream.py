@@ -16,7 +16,7 @@ from reference_server.web import sse
 from reference_server.web.errors import EdgeError
 from reference_server.web.keys import CONFIG, ORCHESTRATOR
 from reference_server.web.middleware import CORRELATION, CORRELATION_KEY
-from reference_server.web.tasks import task_of
+from reference_server.web.tasks import budget_headers, task_of
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
@@ -33,6 +33,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
                 "Cache-Control": "no-store",
                 "X-Accel-Buffering": "no",
                 CORRELATION: request[CORRELATION_KEY],
+                **budget_headers(request, task),
             }
         )
         transport = request.transport

@@ -54,7 +54,18 @@ async def submit(request: web.Request) -> web.Response:
         "predicted_start_ms": task.predicted_start_ms,
         "backoff_ms": task.backoff_ms,
     }
-    return web.json_response(admission, status=202)
+    return web.json_response(admission, status=202, headers=budget_headers(request, task))
+
+
+def budget_headers(request: web.Request, task: Task) -> dict[str, str]:
+    """What is left of the budgets of the task's session, for those that it has (OC-CTRL-2068)."""
+    left = request.app[ORCHESTRATOR].core.sessions.remaining(task.request.session_id)
+    named = {
+        "X-Budget-Tokens-Remaining": left.tokens,
+        "X-Budget-Time-Remaining-Ms": left.time_ms,
+        "X-Budget-Cost-Remaining": left.cost,
+    }
+    return {name: str(value) for name, value in named.items() if value is not None}
 
 
 async def status(request: web.Request) -> web.Response:

@@ -4,12 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
+from reference_server.domain.budgets import Use
 from reference_server.domain.core import Core
 from reference_server.domain.effects import SlotQuarantined, StartDecode, StopDecode, TaskFinished, TaskRejected
 from reference_server.domain.errors import Failure, RefusedError
 from reference_server.domain.faults import Fault
 from reference_server.domain.frames import Finish
 from reference_server.domain.replica import ReplicaFacts
+from reference_server.domain.task import Task
 from reference_server.domain.tests.builders import FACTS, core, pool, request
 
 DONE = Finish(finish_reason="length", tokens_in=3, tokens_out=2, kv_warm=False)
@@ -321,3 +323,43 @@ def test_a_drained_pool_says_that_it_is_drained() -> None:
     operation = subject.pools["p"].operation
     assert operation is not None
     assert "drained" == operation.phase
+
+
+@pytest.mark.req("ORCH-3009", "ORCH-3023")
+def test_a_failover_says_that_the_cache_did_not_move() -> None:
+    subject = core(pool(replicas=2))
+    first = subject.submit(request("a"), tokens_in=1, now_ms=0)
+    end(subject, first)
+    subject.replica_lost("p", "r0", Fault("crashed", "died"), 2, jitter=0)
+    second = subject.submit(request("b"), tokens_in=1, now_ms=3)
+    end(subject, second)
+    third = subject.submit(request("c"), tokens_in=1, now_ms=5)
+
+    started = [task.transcript.since(0, 1)[0][1] for task in (first, second, third)]
+    assert [None, False, None] == [frame.get("kv_migrated") for frame in started]  # type: ignore[union-attr]
+    assert (False, "r1") == (started[1]["kv_warmth"], started[1]["replica_id"])  # type: ignore[index]
+
+
+def end(of: Core, task: Task) -> None:
+    """The engine ended it well, and its slot is free again."""
+    of.finish(task.id, Finish(finish_reason="stop", tokens_in=1, tokens_out=1, kv_warm=False), 1)
+    of.release(task, 1)
+
+
+@pytest.mark.req("OC-CORE-1053")
+def test_sessions_come_back_with_their_tasks() -> None:
+    old = core()
+    done = old.submit(request("a"), tokens_in=1, now_ms=1_000)
+    done.transcript.append_tokens(["x"] * 3)
+    old.finish("a", Finish(finish_reason="stop", tokens_in=4, tokens_out=3, kv_warm=False), 1_050)
+    open_task = Task(request=request("b"), pool_id="p", admitted_ms=1_100)
+
+    subject = core(is_ready=False)
+    subject.restore_ended(done)
+    subject.restore_open(open_task, was_running=False, now_ms=2_000)
+    session = subject.sessions.get(done.request.session_id, 2_000)
+
+    assert session is not None
+    assert (2, 601_100) == (session.turns, session.expires_ms)
+    assert Use(tokens=7, time_ms=50) == session.account.spent
+    assert ["b"] == list(session.account.reserved)

@@ -1,0 +1,50 @@
+@ORCH-3099 @OC-CORE-1023
+Feature: Budgets and throttle
+  A session spends no more than it has, and a token asks for no more than it may.
+
+  @OC-CTRL-2068
+  Scenario: admission and stream tell what is left
+    Given a server whose sessions may use 5000 tokens
+    When a task of 10 tokens is submitted
+    Then the answer tells the budgets that are left
+    And its stream tells the budgets that are left
+
+  @ORCH-3100 @OC-CORE-1024 @OC-METRICS-7111
+  Scenario: metrics frames and the session show the same figure after the end
+    Given a server whose sessions may use 5000 tokens
+    When a task of 10 tokens is submitted
+    And its stream is read to its end
+    Then its last metrics frame shows what its session has left
+
+  @ORCH-2007 @OC-CTRL-2011
+  Scenario: a session that cannot afford a task is refused
+    Given a server whose sessions may use 40 tokens
+    When a task of 2000 tokens is submitted
+    Then it is refused with ADMISSION_REJECT
+    And the policy label is "budget-tokens"
+
+  @OC-CTRL-2068
+  Scenario: a session without budgets is told of none
+    Given a server
+    When a task is submitted
+    Then the answer tells no budgets
+
+  @ORCH-3006 @OC-CTRL-2011
+  Scenario: a token that asks too often is throttled, and told for how long
+    Given a server that admits 1 task a second
+    When tasks are submitted until one is refused
+    Then it is refused with ADMISSION_REJECT
+    And the policy label is "throttle"
+
+  @ORCH-3036 @OC-CTRL-2011
+  Scenario: a token has a bound of open tasks
+    Given a server that allows 1 open task
+    And a running task
+    When a batch task is submitted
+    Then it is refused with ADMISSION_REJECT
+    And the policy label is "open-tasks"
+
+  @ORCH-3006 @OC-CTRL-2060
+  Scenario: capabilities name the limits
+    Given a server that admits 1 task a second
+    Then capabilities name 1 task a second

@@ -1,0 +1,94 @@
+"""Budgets of sessions, and the limits of a token."""
+
+from typing import Any
+
+from pytest_bdd import given, parsers, then, when
+
+from features.steps.world import World
+from harness.expect import assert_ended_well
+from harness.history import Exchange, Stream
+from harness.outcome import NotTestableError
+from harness.target import pool_settings
+
+HEADERS = ("x-budget-tokens-remaining", "x-budget-time-remaining-ms", "x-budget-cost-remaining")
+ATTEMPTS_MAX = 64
+
+
+def use(world: World, **settings: Any) -> None:
+    """A server with these settings, shared with the scenarios that want the same."""
+    world.use(world.servers.get(pool_settings({}, world.servers.replica, **settings)))
+
+
+def opening(stream: Stream) -> Exchange:
+    """The request of a stream, and the head of its answer."""
+    assert stream.opening is not None, "the stream was never opened"
+    return stream.opening
+
+
+@given(parsers.parse("a server whose sessions may use {tokens:d} tokens"))
+def a_server_with_budgets(world: World, tokens: int) -> None:
+    use(world, sessions={"budget": {"tokens": tokens}})
+    world.notes["budget"] = tokens
+
+
+@given(parsers.parse("a server that admits {tasks:d} task a second"))
+def a_server_that_throttles(world: World, tasks: int) -> None:
+    use(world, token_limits={"tasks_per_s": tasks, "burst": 1})
+
+
+@given(parsers.parse("a server that allows {tasks:d} open task"))
+def a_server_with_few_open_tasks(world: World, tasks: int) -> None:
+    use(world, token_limits={"open_tasks_max": tasks})
+
+
+@when(parsers.parse("a task of {tokens:d} tokens is submitted"))
+def a_task_of_tokens(world: World, tokens: int) -> None:
+    world.submit("task", world.body(max_tokens=tokens, session_id=world.session_id))
+
+
+@when("its stream is read to its end")
+def its_stream_is_read(world: World) -> None:
+    assert_ended_well(world.read_to_end("task"))
+
+
+@when("tasks are submitted until one is refused")
+def until_one_is_refused(world: World) -> None:
+    for number in range(ATTEMPTS_MAX):
+        if world.submit(f"task {number}", world.body(max_tokens=1)).status != 202:
+            return
+    raise NotTestableError(f"{ATTEMPTS_MAX} tasks were admitted, and none was refused")
+
+
+@then("the answer tells the budgets that are left")
+def the_answer_tells(world: World) -> None:
+    told = int(world.answer.header(HEADERS[0]) or -1)
+    assert 0 <= told < world.notes["budget"], world.answer
+    world.notes["told"] = told
+
+
+@then("its stream tells the budgets that are left")
+def the_stream_tells(world: World) -> None:
+    """The task may have ended by then, and given back what it did not use."""
+    told = int(opening(world.read_to_end("task")).header(HEADERS[0]) or -1)
+    assert world.notes["told"] <= told < world.notes["budget"], told
+
+
+@then("its last metrics frame shows what its session has left")
+def the_frame_shows(world: World) -> None:
+    last = world.stream("task").of("metrics")[-1].payload
+    session = world.client.request("GET", f"/v1/sessions/{world.session_id}").json
+    used = last["tokens_in"] + last["tokens_out"]
+    assert last["tokens_budget_remaining"] == session["tokens_budget_remaining"] == world.notes["budget"] - used, (
+        f"{last} and {session}"
+    )
+
+
+@then("the answer tells no budgets")
+def the_answer_tells_none(world: World) -> None:
+    assert [None] * 3 == [world.answer.header(name) for name in HEADERS], world.answer
+
+
+@then(parsers.parse("capabilities name {tasks:d} task a second"))
+def capabilities_name_the_rate(world: World, tasks: int) -> None:
+    rows = world.target.capabilities()["engines"]
+    assert [tasks] * len(rows) == [row["rate_limits"].get("tasks_per_s") for row in rows], rows
