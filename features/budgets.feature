@@ -5,21 +5,21 @@ Feature: Budgets and throttle
   @OC-CTRL-2068
   Scenario: admission and stream tell what is left
     Given a server whose sessions may use 5000 tokens
-    When a task of 10 tokens is submitted
+    When a task of the session with 10 tokens is submitted
     Then the answer tells the budgets that are left
     And its stream tells the budgets that are left
 
   @ORCH-3100 @OC-CORE-1024 @OC-METRICS-7111
   Scenario: metrics frames and the session show the same figure after the end
     Given a server whose sessions may use 5000 tokens
-    When a task of 10 tokens is submitted
+    When a task of the session with 10 tokens is submitted
     And its stream is read to its end
     Then its last metrics frame shows what its session has left
 
   @ORCH-2007 @OC-CTRL-2011
   Scenario: a session that cannot afford a task is refused
     Given a server whose sessions may use 40 tokens
-    When a task of 2000 tokens is submitted
+    When a task of the session with 2000 tokens is submitted
     Then it is refused with ADMISSION_REJECT
     And the policy label is "budget-tokens"
 

@@ -41,7 +41,7 @@ def a_server_with_few_open_tasks(world: World, tasks: int) -> None:
     use(world, token_limits={"open_tasks_max": tasks})
 
 
-@when(parsers.parse("a task of {tokens:d} tokens is submitted"))
+@when(parsers.parse("a task of the session with {tokens:d} tokens is submitted"))
 def a_task_of_tokens(world: World, tokens: int) -> None:
     world.submit("task", world.body(max_tokens=tokens, session_id=world.session_id))
 
