@@ -17,6 +17,7 @@ UUID_PATTERN = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-
 # Where JSON Schema's keyword is, and what msgspec calls it.
 CONSTRAINTS = {
     "minimum": "ge",
+    "exclusiveMinimum": "gt",
     "maximum": "le",
     "minLength": "min_length",
     "maxLength": "max_length",
@@ -111,6 +112,8 @@ def _type(schema: dict[str, Any], where: str) -> str:
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
     _require_known(schema, where)
+    if "properties" in schema:
+        raise UnknownKeywordError(f"{where}: properties of its own; give it a component")
     if "enum" in schema:
         return "Literal[" + ", ".join(json.dumps(value) for value in schema["enum"]) + "]"
     kind = schema["type"]

@@ -7,6 +7,14 @@ import msgspec
 API_VERSION = "1.0.0"
 
 
+class RateLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one API token; empty where it has none."""
+
+    tasks_per_s: Annotated[float, msgspec.Meta(gt=0)] | msgspec.UnsetType = msgspec.UNSET
+    burst: Annotated[int, msgspec.Meta(ge=1)] | msgspec.UnsetType = msgspec.UNSET
+    open_tasks_max: Annotated[int, msgspec.Meta(ge=1)] | msgspec.UnsetType = msgspec.UNSET
+
+
 class EngineCapability(msgspec.Struct, frozen=True, kw_only=True):
     """One pool's engine. `pool_id` and `model_ref` are additive and say what to ask for."""
 
@@ -15,7 +23,7 @@ class EngineCapability(msgspec.Struct, frozen=True, kw_only=True):
     ctx_max: Annotated[int, msgspec.Meta(ge=0)]
     supported_workloads: tuple[Literal["completion", "embedding", "rerank"], ...]
     declared_concurrency: Annotated[int, msgspec.Meta(ge=0)]
-    rate_limits: dict[str, Any]
+    rate_limits: RateLimits
     features: dict[str, Any]
     pool_id: str | msgspec.UnsetType = msgspec.UNSET
     model_ref: str | msgspec.UnsetType = msgspec.UNSET
@@ -171,6 +179,7 @@ __all__ = [
     "Manifest",
     "PoolHealth",
     "PoolOperation",
+    "RateLimits",
     "ReloadRequest",
     "Sbom",
     "Signature",

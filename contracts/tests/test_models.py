@@ -104,7 +104,7 @@ def test_the_comparison_sees_a_constraint_that_was_dropped() -> None:
 
 
 @pytest.mark.req("ORCH-3044")
-@pytest.mark.parametrize("keyword", ["multipleOf", "format", "oneOf", "additionalProperties"])
+@pytest.mark.parametrize("keyword", ["multipleOf", "format", "oneOf", "additionalProperties", "properties"])
 def test_the_generator_refuses_what_it_does_not_know(tmp_path: Path, keyword: str) -> None:
     broken = copy.deepcopy(DOCUMENTS["data"])
     plants: dict[str, Any] = {
@@ -112,6 +112,7 @@ def test_the_generator_refuses_what_it_does_not_know(tmp_path: Path, keyword: st
         "format": "date",
         "oneOf": [{"type": "string"}],
         "additionalProperties": True,
+        "properties": {"nested": {"type": "integer"}},
     }
     schema = broken["components"]["schemas"]["Task"]
     target = schema if keyword in {"oneOf", "additionalProperties"} else schema["properties"]["ctx"]
