@@ -22,6 +22,7 @@ from reference_server import config as configuration
 from reference_server.config import Config
 from reference_server.domain.budgets import Amounts, Prices
 from reference_server.domain.core import Core
+from reference_server.domain.devices import DeviceMask
 from reference_server.domain.errors import Failure, RefusedError
 from reference_server.domain.pool import Pool
 from reference_server.domain.replica import Replica
@@ -37,8 +38,10 @@ from reference_server.engines.tgi import Tgi
 from reference_server.engines.triton import Triton
 from reference_server.engines.vllm import Vllm
 from reference_server.runtime.clock import now_ms
+from reference_server.runtime.gpus import read_gpus, watch_gpus
 from reference_server.runtime.launchers import Attached, Launcher
 from reference_server.runtime.orchestrator import Orchestrator
+from reference_server.runtime.orphans import end_orphans
 from reference_server.runtime.readers import Readers
 from reference_server.runtime.replica_keeper import ReplicaKeeper
 from reference_server.runtime.supervised import Supervised
@@ -151,12 +154,16 @@ async def _serve(config: Config, token: str | None, database: Database) -> None:
                 changed=orchestrator.settle_effects,
                 rng=random.Random(),  # noqa: S311 - jitter
             )
+    await asyncio.to_thread(end_orphans)
     runner, port = await server.listen(
         server.build(orchestrator, config, metrics, token=token), host=config.host, port=config.port
     )
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(orchestrator.run(stop, drain_ms=config.http.drain_ms))
+            serving = group.create_task(orchestrator.run(stop, drain_ms=config.http.drain_ms))
+            if any(replica.mask.devices for pool in core.pools.values() for replica in pool.replicas.values()):
+                watching = group.create_task(watch_gpus(list(core.pools.values()), look=read_gpus))
+                serving.add_done_callback(lambda _: watching.cancel())
             group.create_task(_announce(config, port, orchestrator, is_open=token is None))
     finally:
         await runner.cleanup()
@@ -221,7 +228,7 @@ def _pool(pool: configuration.Pool) -> Pool:
         total=queue.capacity_total or queue.capacity_interactive + queue.capacity_batch,
         policy=queue.full_policy,
     )
-    replicas = [Replica(replica_id(pool, number)) for number in range(len(pool.replicas))]
+    replicas = [Replica(replica_id(pool, number), _mask(engine)) for number, engine in enumerate(pool.replicas)]
     return Pool(
         id=pool.id,
         engine=pool.engine,
@@ -231,7 +238,19 @@ def _pool(pool: configuration.Pool) -> Pool:
         reload_drain_ms=pool.reload_drain_ms,
         prices=Prices(in_per_1k=pool.prices.in_per_1k, out_per_1k=pool.prices.out_per_1k),
         replicas={replica.id: replica for replica in replicas},
+        experimental_cpu=any(_decodes_on_cpu(engine) for engine in pool.replicas),
     )
+
+
+def _decodes_on_cpu(engine: EngineConfig) -> bool:
+    """Of what we start ourselves: what an attached engine runs on is not ours to see."""
+    return isinstance(engine, configuration.SupervisedEngine) and not engine.devices
+
+
+def _mask(engine: EngineConfig) -> DeviceMask:
+    if isinstance(engine, configuration.SupervisedEngine):
+        return DeviceMask(engine.devices, engine.tensor_split)
+    return DeviceMask()
 
 
 def _start_limit_ms(engine: EngineConfig) -> int:

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 import yaml
 
+from reference_server.domain.devices import DeviceMask
+
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 NonNegative = Annotated[int, msgspec.Meta(ge=0)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -78,6 +80,9 @@ class SupervisedEngine(
         binary: path of the server; None = the one that `llama-orch engines install` put into the cache.
         ctx: tokens per slot.
         threads: of one decode; None leaves it to the engine. On a busy machine fewer are faster.
+        devices: the GPUs it sees, and no others (ORCH-3011); empty = none, it decodes on the CPU.
+        tensor_split: each device's share of the model, for two devices or more (ORCH-3052).
+        memory_bytes: what it needs of VRAM, or of host memory without devices; None = the weights and a tenth.
         args: further command-line arguments, passed as they are.
         start_timeout_ms: not ready by then counts as a failed preload.
     """
@@ -87,6 +92,9 @@ class SupervisedEngine(
     slots: Positive = 1
     ctx: Positive = 2048
     threads: Positive | None = None
+    devices: tuple[NonNegative, ...] = ()
+    tensor_split: tuple[float, ...] = ()
+    memory_bytes: Positive | None = None
     args: tuple[str, ...] = ()
     start_timeout_ms: Positive = 120_000
 
@@ -219,7 +227,12 @@ class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The whole file."""
+    """The whole file.
+
+    Attributes:
+        experimental_cpu: engines that we start may decode without a GPU; shown in health, capabilities and reports
+            (ORCH-1102).
+    """
 
     host: str = "127.0.0.1"
     port: Port = 8080
@@ -228,6 +241,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     token_limits: TokenLimits = TokenLimits()
     retention: Retention = Retention()
     http: Http = Http()
+    experimental_cpu: bool = False
 
 
 def load(path: Path) -> Config:
@@ -251,7 +265,22 @@ def load(path: Path) -> Config:
     ids = [pool.id for pool in config.pools]
     if len(set(ids)) != len(ids):
         raise ConfigError(f"{path}: two pools share an id; ids are {', '.join(ids)}")
+    for pool in config.pools:
+        for number, replica in enumerate(pool.replicas):
+            if isinstance(replica, SupervisedEngine) and (wrong := _wrong_with(config, pool, replica)) is not None:
+                raise ConfigError(f"{path}: replica {number} of pool {pool.id}: {wrong}")
     served = [(pool.engine, pool.model_ref) for pool in config.pools]
     if len(set(served)) != len(served):
         raise ConfigError(f"{path}: two pools serve the same engine and model_ref; make them replicas of one pool")
     return config
+
+
+def _wrong_with(config: Config, pool: Pool, replica: SupervisedEngine) -> str | None:
+    if pool.engine != "llamacpp":
+        return f"kind `supervised` starts llama-server only; attach to {pool.engine} with kind `external`"
+    if not replica.devices and not config.experimental_cpu:
+        return (
+            "without `devices` it decodes on the CPU, which is experimental: name its GPUs, as in `devices: [0]`, "
+            "or set `experimental_cpu: true` at the top of the file"
+        )
+    return DeviceMask(replica.devices, replica.tensor_split).wrong()

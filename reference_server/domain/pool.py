@@ -3,11 +3,12 @@
 Source: ORCH-3004, ORCH-3007, ORCH-3046, OC-CORE-1010, OC-CTRL-2002, OC-CTRL-2003.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from reference_server.domain.budgets import Prices
-from reference_server.domain.devices import Gpu, vram_free
+from reference_server.domain.devices import Gpu
 from reference_server.domain.replica import Replica, ReplicaFacts
 from reference_server.domain.service_times import ServiceTimes
 from reference_server.domain.task_queue import Bounds, TaskQueue
@@ -126,7 +127,7 @@ class Pool:
                     return f"{name} is {facts.pinned[name]}, and replica {other.id} of the same set has {value}"
         return None
 
-    def see_gpus(self, gpus: list[Gpu]) -> None:
+    def see_gpus(self, gpus: Sequence[Gpu]) -> None:
         """Take in what the driver reports now."""
         for replica in self.replicas.values():
-            replica.vram_free = vram_free(replica.mask, gpus)
+            replica.gpus = tuple(gpu for gpu in gpus if gpu.index in replica.mask.devices)

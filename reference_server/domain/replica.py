@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reference_server.domain.breaker import Breaker
-from reference_server.domain.devices import DeviceMask
+from reference_server.domain.devices import DeviceMask, Gpu, vram_free
 from reference_server.domain.faults import Fault
 from reference_server.domain.lifecycle import KEEPS_LEASES, ReplicaEvent, ReplicaState, following
 from reference_server.domain.placement import ReplicaView
@@ -52,7 +52,7 @@ class Replica:
     """One engine, its state and its slots.
 
     Attributes:
-        vram_free: bytes on its devices, by the last look; 0 where there is no GPU.
+        gpus: those of its mask, by the last look.
         retry_at_ms: when a lost or tripped one is tried again.
     """
 
@@ -62,7 +62,7 @@ class Replica:
     state: ReplicaState = "loading"
     facts: ReplicaFacts | None = None
     fault: Fault | None = None
-    vram_free: int = 0
+    gpus: tuple[Gpu, ...] = ()
     retry_at_ms: int = 0
     leases: set[str] = field(default_factory=set)
     quarantined: set[str] = field(default_factory=set)
@@ -123,5 +123,5 @@ class Replica:
             is_ready=self.state == "ready",
             slots_active=len(self.leases) + len(self.quarantined),
             slots_total=self.slots_total,
-            vram_free_bytes=self.vram_free,
+            vram_free_bytes=vram_free(self.mask, self.gpus),
         )

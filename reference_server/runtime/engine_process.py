@@ -8,7 +8,7 @@ import ctypes
 import os
 import signal
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reference_server.domain.faults import Fault, kind_of
@@ -39,14 +39,18 @@ class EngineProcess:
         self._reading = asyncio.ensure_future(self._read())
 
     @classmethod
-    async def start(cls, command: Sequence[str]) -> "EngineProcess":
+    async def start(cls, command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> "EngineProcess":
         """Start a command.
+
+        Args:
+            environment: in addition to ours.
 
         Raises:
             OSError: there is no such program, or it may not be run.
         """
         process = await asyncio.create_subprocess_exec(
             *command,
+            env={**os.environ, **(environment or {})},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -11,11 +11,19 @@ from reference_server.domain.faults import Fault
 from reference_server.engines.base import Engine
 
 
+class FaultError(Exception):
+    """The engine is out, for a reason that is known already."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.text)
+        self.fault = fault
+
+
 class Launcher(Protocol):
     """Brings one replica's engine up, tells when it is gone, and takes it down."""
 
     async def start(self) -> Engine:
-        """Start or reach the engine; it may still be loading. Raises `EngineError`."""
+        """Start or reach the engine; it may still be loading. Raises `EngineError` or `FaultError`."""
 
     async def lost(self) -> Fault:
         """Return the reason once the engine's process has ended; never returns for an engine that is not ours."""

@@ -17,7 +17,7 @@ from reference_server.domain.core import Core
 from reference_server.domain.faults import Fault, kind_of
 from reference_server.engines.base import Engine, EngineError, EngineMissingError, Usage
 from reference_server.runtime.clock import now_ms
-from reference_server.runtime.launchers import Launcher
+from reference_server.runtime.launchers import FaultError, Launcher
 from reference_server.runtime.self_test import SelfTestError, decode, pass_self_test
 
 PROBE_S = 1.0  # between health questions to a Ready engine
@@ -27,14 +27,6 @@ EXIT_GRACE_S = 0.2
 LOADING_PROBE_S = 0.1
 
 log = logging.getLogger(__name__)
-
-
-class FaultError(Exception):
-    """The replica's engine is out, for a reason that is known already."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.text)
-        self.fault = fault
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,23 @@
 Source: ORCH-3001, ORCH-3002, ORCH-3201.
 """
 
+import asyncio
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from reference_server.config import SupervisedEngine
+from reference_server.domain.devices import DeviceMask, shortage
 from reference_server.domain.faults import Fault
 from reference_server.engines.base import Engine, EngineMissingError
 from reference_server.engines.llamacpp import LlamaCpp
 from reference_server.provision import cache
 from reference_server.runtime.engine_process import EngineProcess
+from reference_server.runtime.gpus import read_gpus
+from reference_server.runtime.launchers import FaultError
+from reference_server.runtime.orphans import mark
 
 
 class Supervised:
@@ -33,9 +39,12 @@ class Supervised:
         """
         port = _free_port()
         model = self._settings.model_file or self._model()
+        await self._require_memory(Path(model))
         command = command_line(self._settings, binary=self._binary(), model=model, port=port)
         try:
-            self._process = await EngineProcess.start(command)
+            self._process = await EngineProcess.start(
+                command, environment={**mark(), **visible_devices(self._settings.devices)}
+            )
         except OSError as error:
             raise EngineMissingError(f"{command[0]}: cannot be started: {error.strerror}") from None
         self._engine = LlamaCpp(f"http://127.0.0.1:{port}", model_file=model)
@@ -62,6 +71,16 @@ class Supervised:
             await self._process.stop()
             self._process = None
 
+    async def _require_memory(self, model: Path) -> None:
+        """Fail now rather than after minutes of loading (ORCH-3003).
+
+        Raises:
+            FaultError: the weights do not fit where they should go.
+        """
+        fault = await asyncio.to_thread(memory_shortage, self._settings, model)
+        if fault is not None:
+            raise FaultError(fault)
+
     def _model(self) -> str:
         """The file of the model_ref that was reloaded to; the installed model where the configuration names none."""
         if self._model_ref is None:
@@ -86,7 +105,33 @@ def command_line(settings: SupervisedEngine, *, binary: str, model: str, port: i
         line += ["-t", str(settings.threads)]
     if settings.slots == 1:
         line.append("--no-cont-batching")
+    if settings.devices:
+        line += ["-ngl", "999", "--split-mode", "layer" if settings.tensor_split else "none"]
+    if settings.tensor_split:
+        line += ["--tensor-split", ",".join(f"{share:g}" for share in settings.tensor_split)]
     return [*line, *settings.args]
+
+
+def memory_shortage(settings: SupervisedEngine, model: Path) -> Fault | None:
+    """Why the weights do not fit where they should go, or None. Blocks for milliseconds."""
+    size = model.stat().st_size if model.is_file() else 0
+    return shortage(
+        DeviceMask(settings.devices, settings.tensor_split),
+        read_gpus() if settings.devices else (),
+        needs=settings.memory_bytes or size + size // 10,
+        host_free=host_memory_free(),
+    )
+
+
+def visible_devices(devices: Sequence[int]) -> dict[str, str]:
+    """What makes a CUDA program see these devices and no others; empty = none (CUDA C++ Programming Guide, J)."""
+    return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, devices)), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+
+def host_memory_free() -> int:
+    """Bytes that can be had without swapping (proc(5), meminfo)."""
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
 
 def _from_cache(kind: str, field: str) -> str:

@@ -175,6 +175,9 @@ class Metrics:
             self.started.labels(*labels, priority)
         self.canceled.labels(*labels, "client")
         ratio = self._usage(pool.id, replica.id).kv_cache_ratio
+        for gpu in replica.gpus:
+            self.gpu.labels(*labels, str(gpu.index)).set(gpu.utilization)
+            self.vram.labels(*labels, str(gpu.index)).set(gpu.vram_used)
         self.kv_cache.labels(*labels).set(
             ratio if ratio is not None else len(replica.leases) / max(1, replica.slots_total)
         )

@@ -30,6 +30,13 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
         pytest.param("pools: [{replicas: [{kind: external, url: 'ftp://x'}]}]", "url", id="not-http"),
         pytest.param("pools: [{}, {}]", "share an id", id="two-of-one-id"),
         pytest.param("pools: [{}, {id: b}]", "same engine and model_ref", id="two-for-one-model"),
+        pytest.param("pools: [{replicas: [{kind: supervised}]}]", "experimental_cpu: true", id="no-gpu-and-no-switch"),
+        pytest.param(
+            "pools: [{replicas: [{kind: supervised, devices: [0, 1]}]}]", "need a tensor_split", id="split-not-said"
+        ),
+        pytest.param(
+            "pools: [{engine: vllm, replicas: [{kind: supervised, devices: [0]}]}]", "external", id="not-ours-to-start"
+        ),
         pytest.param("pools: [", "not YAML", id="not-yaml"),
         pytest.param("- a", "Expected `object`", id="a-list"),
         pytest.param("sessions: {ttl_ms: 600001}", "ttl_ms", id="session-too-long"),

@@ -122,13 +122,31 @@ def test_a_taken_port_is_a_clear_error() -> None:
     assert "address already in use" in done.stderr
 
 
+@pytest.mark.req("OC-POOL-3042")
+def test_what_a_stand_in_engine_of_a_killed_server_left_behind_is_ended_at_the_next_start(tmp_path: Path) -> None:
+    engine, model, left = tmp_path / "llama-server", tmp_path / "m.gguf", tmp_path / "left"
+    engine.write_text(f"#!/bin/sh\nsetsid sleep 300 & echo $! > {left}.tmp; mv {left}.tmp {left}; wait\n")
+    engine.chmod(0o755)
+    model.write_bytes(b"GGUF")
+    replica = {"kind": "supervised", "binary": str(engine), "model_file": str(model), "start_timeout_ms": 300}
+    file = tmp_path / "c.yaml"
+    file.write_text(json.dumps({"experimental_cpu": True, "pools": [{"replicas": [replica]}]}))
+    with server("--config", str(file)):
+        orphan = int(left.read_text())
+    assert Path(f"/proc/{orphan}").exists()
+    file.write_text("{}")
+    with server("--config", str(file)):
+        assert not Path(f"/proc/{orphan}/exe").exists()
+
+
 @pytest.mark.real_engine
-@pytest.mark.req("ORCH-3001", "ORCH-3002", "ORCH-3054")
+@pytest.mark.req("ORCH-3001", "ORCH-3002", "ORCH-3054", "ORCH-1102")
 def test_real_a_supervised_llama_server_is_preloaded_and_ends_with_us(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
-    file.write_text("pools: [{replicas: [{kind: supervised, threads: 1}]}]")
+    file.write_text("{experimental_cpu: true, pools: [{replicas: [{kind: supervised, threads: 1}]}]}")
     with server("--config", str(file)) as (process, url):
         capability = json.loads(call(f"{url}/v1/capabilities"))["engines"][0]
+        health = json.loads(call(f"{url}/v1/pools/default/health"))
         body = task(prompt="Say hello:")
         call(f"{url}/v1/tasks", body)
         stream = call(f"{url}/v1/tasks/{body['task_id']}/stream").decode()
@@ -137,6 +155,8 @@ def test_real_a_supervised_llama_server_is_preloaded_and_ends_with_us(tmp_path: 
         assert 0 == process.wait(timeout=15)
 
     assert capability["engine_version"].startswith("b11434")
+    assert capability["features"]["experimental_cpu"]
+    assert health["experimental_cpu"]
     assert "event: end" in stream
     assert children
     assert not [child for child in children if Path(f"/proc/{child}/exe").exists()]
@@ -146,7 +166,7 @@ def test_real_a_supervised_llama_server_is_preloaded_and_ends_with_us(tmp_path: 
 @pytest.mark.req("ORCH-3010", "ORCH-3038", "OC-POOL-3001", "OC-POOL-3003")
 def test_real_an_engine_that_is_killed_is_reported_and_replaced(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
-    file.write_text("pools: [{replicas: [{kind: supervised, threads: 1}]}]")
+    file.write_text("{experimental_cpu: true, pools: [{replicas: [{kind: supervised, threads: 1}]}]}")
     with server("--config", str(file)) as (process, url):
         (engine,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         body = task(prompt="Tell a long story:", max_tokens=900)

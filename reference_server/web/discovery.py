@@ -43,6 +43,7 @@ def _capability(pool: Pool, limits: TokenLimits) -> dict[str, object]:
         "features": {
             "queue_full_policy": pool.bounds.policy,
             "sampler_profile_version": pool.sampler_profile_version,
+            **({"experimental_cpu": True} if pool.experimental_cpu else {}),
             **(facts.features if facts else {}),
         },
         "pool_id": pool.id,
@@ -71,6 +72,8 @@ async def pool_health(request: web.Request) -> web.Response:
             "replicas_total": len(pool.replicas),
         },
     }
+    if pool.experimental_cpu:
+        health["experimental_cpu"] = True
     if pool.last_error is not None:
         health["last_error"] = pool.last_error
     if pool.operation is not None:

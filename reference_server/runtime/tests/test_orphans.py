@@ -1,0 +1,67 @@
+"""What a killed server's engines left behind is ended at the next start, and nothing else is."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from reference_server.runtime.orphans import MARK, end_orphans, mark
+
+
+@contextmanager
+def process(environment: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that waits, once it runs."""
+    started = subprocess.Popen(
+        [sys.executable, "-c", "print('up', flush=True); import time; time.sleep(60)"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, **environment},
+    )
+    assert started.stdout is not None
+    started.stdout.readline()
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.communicate(timeout=10)
+
+
+@pytest.mark.req("OC-POOL-3042")
+def test_an_engine_whose_server_is_gone_is_ended() -> None:
+    with process({MARK: "4194304:1"}) as orphan:
+        assert orphan.pid in end_orphans()
+        assert -9 == orphan.wait(timeout=10)
+
+
+@pytest.mark.req("OC-POOL-3042")
+def test_an_id_that_another_process_has_now_is_no_server() -> None:
+    with process({MARK: f"{os.getpid()}:1"}) as orphan:
+        assert orphan.pid in end_orphans()
+
+
+@pytest.mark.req("OC-POOL-3042")
+@pytest.mark.parametrize(
+    "environment",
+    [
+        pytest.param({}, id="not-marked"),
+        pytest.param(mark(), id="its-server-lives"),
+        pytest.param({MARK: "1"}, id="not-our-mark"),
+        pytest.param({MARK: "x:y"}, id="nonsense"),
+    ],
+)
+def test_whatever_is_not_an_orphan_lives_on(environment: dict[str, str]) -> None:
+    with process(environment) as other:
+        assert other.pid not in end_orphans()
+        assert other.poll() is None
+
+
+@pytest.mark.req("OC-POOL-3042")
+def test_a_process_that_ends_while_it_is_looked_at_is_no_error(tmp_path: Path) -> None:
+    folder = tmp_path / "4194303"
+    folder.mkdir()
+    (folder / "environ").write_bytes(f"{MARK}=4194304:1\0".encode())
+
+    assert [] == end_orphans(tmp_path)
