@@ -27,7 +27,12 @@ def serve(
     config: Annotated[Path | None, typer.Option(help="YAML file; without one, a pool on the embedded mock.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; loopback unless a token is set.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = None,
-    state_dir: Annotated[Path | None, typer.Option(help="Folder for what outlives the process.")] = None,
+    state_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder for what outlives the process.", show_default="~/.local/state/llama-orch"),
+    ] = None,
+    *,
+    ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Keep nothing: all in memory.")] = False,
 ) -> None:
     """Serve OrchQueue v1 until SIGTERM or Ctrl-C.
 
@@ -38,17 +43,24 @@ def serve(
 
       llama-orch serve
 
+      llama-orch serve --ephemeral --port 0
+
       LLORCH_API_TOKEN=… llama-orch serve --config pools.yaml --host 0.0.0.0 --port 8080
     """
     from reference_server.app import serve as run
+    from reference_server.store.database import default_state_dir
 
+    if ephemeral and state_dir is not None:
+        typer.echo("llama-orch serve: --ephemeral keeps nothing, so it takes no --state-dir", err=True)
+        raise typer.Exit(EXIT_USAGE)
     try:
         loaded = configuration.load(config) if config else configuration.Config()
     except configuration.ConfigError as error:
         typer.echo(f"llama-orch serve: {error}", err=True)
         raise typer.Exit(EXIT_USAGE) from None
     changed = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    raise typer.Exit(run(msgspec.structs.replace(loaded, **changed), state_dir=state_dir))
+    kept = None if ephemeral else state_dir or default_state_dir()
+    raise typer.Exit(run(msgspec.structs.replace(loaded, **changed), state_dir=kept))
 
 
 if __name__ == "__main__":

@@ -45,8 +45,11 @@ from reference_server.runtime.orphans import end_orphans
 from reference_server.runtime.readers import Readers
 from reference_server.runtime.replica_keeper import ReplicaKeeper
 from reference_server.runtime.supervised import Supervised
+from reference_server.store.base import Record, TaskStore
 from reference_server.store.database import Database, StoreError
-from reference_server.store.journal import SCHEMA, Journal, Record
+from reference_server.store.memory import MemoryStore
+from reference_server.store.recorder import Recorder
+from reference_server.store.sqlite import SCHEMA, SqliteStore
 from reference_server.telemetry import log
 from reference_server.telemetry.metrics import Metrics
 from reference_server.web import server
@@ -65,6 +68,9 @@ class CannotServeError(Exception):
 def serve(config: Config, *, state_dir: Path | None) -> int:
     """Serve until SIGTERM or SIGINT.
 
+    Args:
+        state_dir: for what outlives the process; None = nothing does.
+
     Returns:
         The exit code: 0 after a clean stop, 3 when the server could not start.
     """
@@ -72,16 +78,21 @@ def serve(config: Config, *, state_dir: Path | None) -> int:
     token = os.environ.get(TOKEN_ENV) or None
     try:
         _require_safe_bind(config.host, token)
-        database = Database(state_dir, schema=SCHEMA)
-        try:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                runner.run(_serve(config, token, database))
-        finally:
-            database.close()
+        with contextlib.ExitStack() as stack, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(config, token, _store(state_dir, stack)))
     except (CannotServeError, StoreError, OSError) as error:
         sys.stderr.write(f"llama-orch serve: {error}\n")
         return EXIT_COULD_NOT_RUN
     return EXIT_OK
+
+
+def _store(state_dir: Path | None, stack: contextlib.ExitStack) -> TaskStore:
+    """What keeps the tasks, open until the stack is left. Raises `StoreError`."""
+    if state_dir is None:
+        return MemoryStore()
+    database = Database(state_dir, schema=SCHEMA)
+    stack.callback(database.close)
+    return SqliteStore(database)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -105,7 +116,7 @@ def _require_safe_bind(host: str, token: str | None) -> None:
         )
 
 
-async def _serve(config: Config, token: str | None, database: Database) -> None:
+async def _serve(config: Config, token: str | None, store: TaskStore) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -125,14 +136,13 @@ async def _serve(config: Config, token: str | None, database: Database) -> None:
         ),
         limits=_limits(config.token_limits),
     )
-    journal = Journal(database)
     keepers: dict[tuple[str, str], ReplicaKeeper] = {}
     orchestrator = Orchestrator(
         core,
         keepers=keepers,
         limits={pool.id: pool.watchdog for pool in config.pools},
         readers=Readers(per_task_max=config.http.readers_per_task_max),
-        durable=journal.durable,
+        durable=store.durable,
         launchers=partial(_relaunch, config),
     )
     metrics = Metrics(
@@ -140,8 +150,8 @@ async def _serve(config: Config, token: str | None, database: Database) -> None:
         usage=lambda pool_id, replica_id: keepers[pool_id, replica_id].usage,
         engine_connections=lambda: orchestrator.engine_connections,
     )
-    orchestrator.add_observers(metrics, log.TaskLog(core), journal)
-    restore(core, await journal.load(), now_ms())
+    orchestrator.add_observers(metrics, log.TaskLog(core), Recorder(store))
+    restore(core, await store.snapshot(), now_ms())
     orchestrator.settle_effects()
     for pool in config.pools:
         for number, engine in enumerate(pool.replicas):
@@ -181,7 +191,7 @@ async def _announce(config: Config, port: int, orchestrator: Orchestrator, *, is
 
 
 def restore(core: Core, records: Sequence[Record], now: int) -> None:
-    """Take back what the journal kept over a restart (OC-CORE-1051).
+    """Take back what the store kept over a restart (OC-CORE-1051).
 
     Raises:
         CannotServeError: open tasks belong to a pool that is no longer configured.

@@ -94,7 +94,7 @@ def test_a_run_that_cannot_be_has_its_exit_code_and_says_why(arguments: list[str
 def test_an_interrupted_run_leaves_no_server_behind(tmp_path: Path, number: signal.Signals) -> None:
     """Interrupted once the server is up: it has written its process id by then."""
     pid_file = tmp_path / "pid"
-    server = f"{sys.executable} -m reference_server serve --port 0"
+    server = f"{sys.executable} -m reference_server serve --ephemeral --port 0"
     script = f"echo $$ > {pid_file}; exec {server}"
     arguments = ["conform", "--command", shlex.join(["sh", "-c", script]), "-k", "a_body_that_is_not"]
     with subprocess.Popen([*CLI, *arguments], stdout=subprocess.PIPE, text=True) as run:

@@ -9,6 +9,7 @@ Source: OC-CORE-1050; SQLite: https://www.sqlite.org/wal.html.
 
 import asyncio
 import fcntl
+import os
 import queue
 import sqlite3
 import threading
@@ -19,6 +20,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 FILE = "orchestrator.sqlite3"
+FORMAT = 2  # of the tables; one more with every change of theirs
 BUSY_S = 5.0
 
 Write = Callable[[sqlite3.Connection], object]
@@ -48,16 +50,27 @@ class Database:
         try:
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")
+            self._require_format(path)
             for statement in schema:
                 self._connection.execute(statement)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreError) as error:
             self._connection.close()
             if self._lock is not None:
                 self._lock.close()
-            raise StoreError(f"{path}: {error}") from error
+            raise error if isinstance(error, StoreError) else StoreError(f"{path}: {error}") from error
         self._queue: queue.SimpleQueue[tuple[Write | None, Callable[[object], None] | None]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
+
+    def _require_format(self, path: str) -> None:
+        (found,) = self._connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if tables and found != FORMAT:
+            raise StoreError(
+                f"{path}: this is the state of another version of llama-orch (format {found}, not {FORMAT}): "
+                "let that version finish its tasks, or choose another --state-dir"
+            )
+        self._connection.execute(f"PRAGMA user_version = {FORMAT}")
 
     def write(self, write: Write) -> None:
         """Have `write` run in the next commit. It gets the connection, and must not commit itself."""
@@ -123,6 +136,15 @@ class Database:
                 report(result)
 
 
+def default_state_dir() -> Path:
+    """`$XDG_STATE_HOME/llama-orch`, which is `~/.local/state/llama-orch` where that is not set.
+
+    Source: XDG Base Directory Specification 0.8: a relative path there is to be ignored.
+    """
+    base = Path(os.environ.get("XDG_STATE_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".local" / "state") / "llama-orch"
+
+
 def _settle(done: "asyncio.Future[Any]", result: object) -> None:
     if done.done():  # nobody waits any more
         return
@@ -142,5 +164,7 @@ def _lock(folder: Path) -> Any:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         handle.close()
-        raise StoreError(f"{folder}: another server uses this state folder; choose another --state-dir") from error
+        raise StoreError(
+            f"{folder}: another server uses this state folder; choose another --state-dir, or --ephemeral"
+        ) from error
     return handle

@@ -20,7 +20,9 @@ OPEN = {name: value for name, value in os.environ.items() if name != "LLORCH_API
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "reference_server", "serve", *arguments]
+    """With nothing kept, unless a state folder is named."""
+    state = [] if "--state-dir" in arguments else ["--ephemeral"]
+    return [sys.executable, "-m", "reference_server", "serve", *state, *arguments]
 
 
 def refused(*arguments: str) -> subprocess.CompletedProcess[str]:
