@@ -7,7 +7,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from reference_server import config as configuration
+from reference_server import config_file
+from reference_server.config import Config, ConfigError
 from reference_server.provision.cli import app as engines
 
 EXIT_USAGE = 2
@@ -25,6 +26,9 @@ app.add_typer(engines, name="engines")
 @app.command()
 def serve(
     config: Annotated[Path | None, typer.Option(help="YAML file; without one, a pool on the embedded mock.")] = None,
+    config_mode: Annotated[
+        config_file.Mode, typer.Option(help="strict refuses unknown fields; compat logs them and goes on.")
+    ] = "strict",
     host: Annotated[str | None, typer.Option(help="Address to listen on; loopback unless a token is set.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = None,
     state_dir: Annotated[
@@ -37,7 +41,8 @@ def serve(
     """Serve OrchQueue v1 until SIGTERM or Ctrl-C.
 
     Prints one JSON line {"event": "ready", "url": …} on standard output when it is ready; logs go to standard error.
-    The API token comes from LLORCH_API_TOKEN.
+    The API token comes from LLORCH_API_TOKEN. SIGHUP reads the configuration file anew: limits change at once, and a
+    file that is wrong or needs a restart changes nothing; the log says which.
 
     Examples:
 
@@ -49,18 +54,25 @@ def serve(
     """
     from reference_server.app import serve as run
     from reference_server.store.database import default_state_dir
+    from reference_server.telemetry import log
 
     if ephemeral and state_dir is not None:
         typer.echo("llama-orch serve: --ephemeral keeps nothing, so it takes no --state-dir", err=True)
         raise typer.Exit(EXIT_USAGE)
+    log.configure()
+    changed = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+
+    def read() -> Config:
+        loaded = Config() if config is None else config_file.load(config, config_mode)
+        return msgspec.structs.replace(loaded, **changed)
+
     try:
-        loaded = configuration.load(config) if config else configuration.Config()
-    except configuration.ConfigError as error:
+        first = read()
+    except ConfigError as error:
         typer.echo(f"llama-orch serve: {error}", err=True)
         raise typer.Exit(EXIT_USAGE) from None
-    changed = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     kept = None if ephemeral else state_dir or default_state_dir()
-    raise typer.Exit(run(msgspec.structs.replace(loaded, **changed), state_dir=kept))
+    raise typer.Exit(run(first, state_dir=kept, reread=read if config else None))
 
 
 if __name__ == "__main__":

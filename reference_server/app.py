@@ -19,8 +19,7 @@ import msgspec
 import structlog
 
 from reference_server import config as configuration
-from reference_server.config import Config
-from reference_server.domain.budgets import Amounts, Prices
+from reference_server.config import Config, ConfigError, Current
 from reference_server.domain.core import Core
 from reference_server.domain.devices import DeviceMask
 from reference_server.domain.errors import Failure, RefusedError
@@ -29,8 +28,6 @@ from reference_server.domain.replica import Replica
 from reference_server.domain.retention import Retention
 from reference_server.domain.sessions import Sessions
 from reference_server.domain.task import Task
-from reference_server.domain.task_queue import Bounds
-from reference_server.domain.throttle import Throttle, TokenLimits
 from reference_server.engines.base import Engine, EngineMissingError
 from reference_server.engines.llamacpp import LlamaCpp
 from reference_server.engines.mock import Mock
@@ -45,6 +42,7 @@ from reference_server.runtime.orphans import end_orphans
 from reference_server.runtime.readers import Readers
 from reference_server.runtime.replica_keeper import ReplicaKeeper
 from reference_server.runtime.supervised import Supervised
+from reference_server.settings import NeedsRestartError, Running, bounds_of, budget_of, limits_of, prices_of, take_over
 from reference_server.store.base import Record, TaskStore
 from reference_server.store.database import Database, StoreError
 from reference_server.store.memory import MemoryStore
@@ -65,21 +63,21 @@ class CannotServeError(Exception):
     """The server cannot start as it was told to; the text says what to do."""
 
 
-def serve(config: Config, *, state_dir: Path | None) -> int:
+def serve(config: Config, *, state_dir: Path | None, reread: Callable[[], Config] | None = None) -> int:
     """Serve until SIGTERM or SIGINT.
 
     Args:
         state_dir: for what outlives the process; None = nothing does.
+        reread: the configuration anew, for SIGHUP; None = there is no file. Raises `ConfigError`.
 
     Returns:
         The exit code: 0 after a clean stop, 3 when the server could not start.
     """
-    log.configure()
     token = os.environ.get(TOKEN_ENV) or None
     try:
         _require_safe_bind(config.host, token)
         with contextlib.ExitStack() as stack, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(config, token, _store(state_dir, stack)))
+            runner.run(_serve(config, token, _store(state_dir, stack), reread))
     except (CannotServeError, StoreError, OSError) as error:
         sys.stderr.write(f"llama-orch serve: {error}\n")
         return EXIT_COULD_NOT_RUN
@@ -116,7 +114,7 @@ def _require_safe_bind(host: str, token: str | None) -> None:
         )
 
 
-async def _serve(config: Config, token: str | None, store: TaskStore) -> None:
+async def _serve(config: Config, token: str | None, store: TaskStore, reread: Callable[[], Config] | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -127,21 +125,26 @@ async def _serve(config: Config, token: str | None, store: TaskStore) -> None:
             ttl_ms=config.sessions.ttl_ms,
             turns_max=config.sessions.turns_max,
             sessions_max=config.sessions.sessions_max,
-            budget=Amounts(**msgspec.structs.asdict(config.sessions.budget)),
+            budget=budget_of(config.sessions),
         ),
         retention=Retention(
             ttl_ms=config.retention.ttl_ms,
             tasks_max=config.retention.tasks_max,
             bytes_max=config.retention.bytes_max,
         ),
-        limits=_limits(config.token_limits),
+        limits=limits_of(config.token_limits),
     )
+    current = Current(config)
+    readers = Readers(per_task_max=config.http.readers_per_task_max)
+    watchdogs = {pool.id: pool.watchdog for pool in config.pools}
+    running = Running(current=current, core=core, readers=readers, watchdogs=watchdogs)
+    loop.add_signal_handler(signal.SIGHUP, partial(_reload, running, reread))
     keepers: dict[tuple[str, str], ReplicaKeeper] = {}
     orchestrator = Orchestrator(
         core,
         keepers=keepers,
-        limits={pool.id: pool.watchdog for pool in config.pools},
-        readers=Readers(per_task_max=config.http.readers_per_task_max),
+        limits=watchdogs,
+        readers=readers,
         durable=store.durable,
         launchers=partial(_relaunch, config),
     )
@@ -166,17 +169,31 @@ async def _serve(config: Config, token: str | None, store: TaskStore) -> None:
             )
     await asyncio.to_thread(end_orphans)
     runner, port = await server.listen(
-        server.build(orchestrator, config, metrics, token=token), host=config.host, port=config.port
+        server.build(orchestrator, current, metrics, token=token), host=config.host, port=config.port
     )
     try:
         async with asyncio.TaskGroup() as group:
-            serving = group.create_task(orchestrator.run(stop, drain_ms=config.http.drain_ms))
+            serving = group.create_task(orchestrator.run(stop, drain_ms=lambda: current.config.http.drain_ms))
             if any(replica.mask.devices for pool in core.pools.values() for replica in pool.replicas.values()):
                 watching = group.create_task(watch_gpus(list(core.pools.values()), look=read_gpus))
                 serving.add_done_callback(lambda _: watching.cancel())
             group.create_task(_announce(config, port, orchestrator, is_open=token is None))
     finally:
         await runner.cleanup()
+
+
+def _reload(running: Running, reread: Callable[[], Config] | None) -> None:
+    """Read the configuration anew; a server that cannot take it over goes on with the one it has."""
+    logger = structlog.get_logger()
+    if reread is None:
+        logger.warning("configuration not reloaded", last_error="the server was started without --config")
+        return
+    try:
+        changes = take_over(reread(), running)
+    except (ConfigError, NeedsRestartError) as error:
+        logger.warning("configuration not reloaded", last_error=str(error))
+        return
+    logger.info("configuration reloaded", changes=[{"field": c.field, "was": c.was, "now": c.now} for c in changes])
 
 
 async def _announce(config: Config, port: int, orchestrator: Orchestrator, *, is_open: bool) -> None:
@@ -225,28 +242,16 @@ def replica_id(pool: configuration.Pool, number: int) -> str:
     return f"{pool.id}-{number}"
 
 
-def _limits(of: configuration.TokenLimits) -> TokenLimits:
-    throttle = None if of.tasks_per_s is None else Throttle(of.tasks_per_s, of.burst)
-    return TokenLimits(throttle=throttle, open_tasks_max=of.open_tasks_max)
-
-
 def _pool(pool: configuration.Pool) -> Pool:
-    queue = pool.queue
-    bounds = Bounds(
-        interactive=queue.capacity_interactive,
-        batch=queue.capacity_batch,
-        total=queue.capacity_total or queue.capacity_interactive + queue.capacity_batch,
-        policy=queue.full_policy,
-    )
     replicas = [Replica(replica_id(pool, number), _mask(engine)) for number, engine in enumerate(pool.replicas)]
     return Pool(
         id=pool.id,
         engine=pool.engine,
         model_ref=pool.model_ref,
         sampler_profile_version=pool.sampler_profile_version,
-        bounds=bounds,
+        bounds=bounds_of(pool),
         reload_drain_ms=pool.reload_drain_ms,
-        prices=Prices(in_per_1k=pool.prices.in_per_1k, out_per_1k=pool.prices.out_per_1k),
+        prices=prices_of(pool),
         replicas={replica.id: replica for replica in replicas},
         experimental_cpu=any(_decodes_on_cpu(engine) for engine in pool.replicas),
     )

@@ -1,18 +1,15 @@
-"""The configuration file: its shape, its defaults, and errors that say what to do.
+"""The configuration: its shape and its defaults.
 
-One YAML file. Every field has a default, so that no file at all serves one pool `default` on the embedded mock.
-The structs are the schema: `contracts/config/schema.json` is generated from them.
+One YAML file (`config_file`). Every field has a default, so that no file at all serves one pool `default` on the
+embedded mock. The structs are the schema: `contracts/config/schema.json` is generated from them.
 
-Source: ORCH-3030, OC-CONFIG-6001, OC-CONFIG-6002.
+Source: ORCH-3030, OC-CONFIG-6002, OC-CONFIG-6003.
 """
 
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import msgspec
-import yaml
-
-from reference_server.domain.devices import DeviceMask
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 NonNegative = Annotated[int, msgspec.Meta(ge=0)]
@@ -244,43 +241,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     experimental_cpu: bool = False
 
 
-def load(path: Path) -> Config:
-    """Read and validate a configuration file.
+@dataclass(slots=True)
+class Current:
+    """The configuration that counts now: reading the file anew replaces it (`settings`)."""
 
-    Raises:
-        ConfigError: unreadable, not YAML, or not the schema; the message says where and what.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    try:
-        data: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from error
-    try:
-        config = msgspec.convert({} if data is None else data, Config)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    ids = [pool.id for pool in config.pools]
-    if len(set(ids)) != len(ids):
-        raise ConfigError(f"{path}: two pools share an id; ids are {', '.join(ids)}")
-    for pool in config.pools:
-        for number, replica in enumerate(pool.replicas):
-            if isinstance(replica, SupervisedEngine) and (wrong := _wrong_with(config, pool, replica)) is not None:
-                raise ConfigError(f"{path}: replica {number} of pool {pool.id}: {wrong}")
-    served = [(pool.engine, pool.model_ref) for pool in config.pools]
-    if len(set(served)) != len(served):
-        raise ConfigError(f"{path}: two pools serve the same engine and model_ref; make them replicas of one pool")
-    return config
-
-
-def _wrong_with(config: Config, pool: Pool, replica: SupervisedEngine) -> str | None:
-    if pool.engine != "llamacpp":
-        return f"kind `supervised` starts llama-server only; attach to {pool.engine} with kind `external`"
-    if not replica.devices and not config.experimental_cpu:
-        return (
-            "without `devices` it decodes on the CPU, which is experimental: name its GPUs, as in `devices: [0]`, "
-            "or set `experimental_cpu: true` at the top of the file"
-        )
-    return DeviceMask(replica.devices, replica.tensor_split).wrong()
+    config: Config

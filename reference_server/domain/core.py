@@ -49,7 +49,7 @@ class Core:
     ) -> None:
         self.pools: Mapping[str, Pool] = {pool.id: pool for pool in pools}
         self.sessions = sessions
-        self._retention = retention
+        self.retention = retention
         self.limits = limits or TokenLimits()
         self._tasks: OrderedDict[str, Task] = OrderedDict()
         self._deadlines = Deadlines()
@@ -183,7 +183,7 @@ class Core:
     def restore_ended(self, task: Task) -> None:
         """Take back a task that had ended, for what is left of its retention. Its `ended_ms` is in the past."""
         self._tasks[task.id] = task
-        self._retention.ended(task.id, size=task.transcript.bytes_kept, now_ms=task.ended_ms or 0)
+        self.retention.ended(task.id, size=task.transcript.bytes_kept, now_ms=task.ended_ms or 0)
         self.sessions.take_turn(task.request.session_id, task.admitted_ms)
         if (pool := self.pools.get(task.pool_id)) is not None:
             self.sessions.reserve(task.request.session_id, task.id, Use())
@@ -442,7 +442,7 @@ class Core:
                 self.fail(task_id, failure, now_ms)
         self._deadlines.keep(self._is_queued, expected=sum(len(pool.queue) for pool in self.pools.values()))
         self.sessions.expire(now_ms)
-        for task_id in self._retention.expired(now_ms):
+        for task_id in self.retention.expired(now_ms):
             self._tasks.pop(task_id, None)
             self._effects.append(TaskForgotten(task_id))
 
@@ -518,5 +518,5 @@ class Core:
         task.transcript.append("metrics", self._metrics(task, pool, now_ms))
         task.transcript.append(event, data)
         task.request = replace(task.request, inputs=())  # the prompt is done with; what is kept for readers is bounded
-        self._retention.ended(task.id, size=task.transcript.bytes_kept, now_ms=now_ms)
+        self.retention.ended(task.id, size=task.transcript.bytes_kept, now_ms=now_ms)
         self._effects.append(TaskFinished(task, reason))

@@ -64,6 +64,10 @@ class Pool:
     def __post_init__(self) -> None:
         self.queue = TaskQueue(self.bounds)
 
+    def limit(self, bounds: Bounds) -> None:
+        """Bound the queue anew; what waits already stays, also above a smaller bound."""
+        self.bounds = self.queue.bounds = bounds
+
     @property
     def ready_replicas(self) -> list[Replica]:
         return [r for r in self.replicas.values() if r.state == "ready"]

@@ -16,6 +16,13 @@ class Retention:
         self._ended: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._bytes = 0
 
+    def limit(self, *, ttl_ms: int, tasks_max: int, bytes_max: int) -> None:
+        """Change the limits, for what has ended already too."""
+        longer_ms = ttl_ms - self._ttl_ms
+        for task_id, (expires_ms, size) in self._ended.items():
+            self._ended[task_id] = (expires_ms + longer_ms, size)
+        self._ttl_ms, self._tasks_max, self._bytes_max = ttl_ms, tasks_max, bytes_max
+
     def __len__(self) -> int:
         return len(self._ended)
 

@@ -40,6 +40,12 @@ class Sessions:
         self._budget = budget or Amounts()
         self._by_id: OrderedDict[str, Session] = OrderedDict()
 
+    def limit(self, *, ttl_ms: int, turns_max: int, sessions_max: int, budget: Amounts) -> None:
+        """Change the limits; sessions that live keep the budgets they began with."""
+        for session in self._by_id.values():
+            session.expires_ms += ttl_ms - self._ttl_ms
+        self._ttl_ms, self._turns_max, self._sessions_max, self._budget = ttl_ms, turns_max, sessions_max, budget
+
     def __len__(self) -> int:
         return len(self._by_id)
 

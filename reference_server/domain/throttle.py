@@ -55,6 +55,10 @@ class TokenLimits:
     open_tasks_max: int | None = None
     open_tasks: int = 0
 
+    def replace(self, limits: "TokenLimits") -> None:
+        """Take over other limits; what is open stays counted."""
+        self.throttle, self.open_tasks_max = limits.throttle, limits.open_tasks_max
+
     def require_admission(self, now_ms: int) -> None:
         """Let one more task through.
 

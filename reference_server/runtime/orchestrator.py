@@ -153,7 +153,7 @@ class Orchestrator:
         for keeper in self._keepers.values():
             await keeper.first_outcome.wait()
 
-    async def run(self, stop: asyncio.Event, *, drain_ms: int) -> None:
+    async def run(self, stop: asyncio.Event, *, drain_ms: Callable[[], int]) -> None:
         """Work until `stop` is set, then let running tasks finish within `drain_ms` and end the rest."""
         async with asyncio.TaskGroup() as group:
             self._group = group
@@ -162,7 +162,7 @@ class Orchestrator:
             await stop.wait()
             self._drain_all()
             try:
-                async with asyncio.timeout(drain_ms / 1000):
+                async with asyncio.timeout(drain_ms() / 1000):
                     await self._all_idle.wait()
             except TimeoutError:
                 self._end_all()

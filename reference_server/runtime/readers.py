@@ -74,7 +74,7 @@ class Readers:
     """All readers, by task."""
 
     def __init__(self, *, per_task_max: int) -> None:
-        self._per_task_max = per_task_max
+        self.per_task_max = per_task_max
         self._by_task: dict[str, set[Reader]] = {}
 
     def __len__(self) -> int:
@@ -91,8 +91,8 @@ class Readers:
             RefusedError: ADMISSION_REJECT: the task has as many readers as one may have.
         """
         readers = self._by_task.setdefault(task.id, set())
-        if len(readers) >= self._per_task_max:
-            message = f"the task has {self._per_task_max} readers already"
+        if len(readers) >= self.per_task_max:
+            message = f"the task has {self.per_task_max} readers already"
             raise RefusedError(
                 Failure(
                     code="ADMISSION_REJECT",

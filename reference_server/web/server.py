@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.web_protocol import RequestHandler
 
-from reference_server.config import Config
+from reference_server.config import Current
 from reference_server.runtime.orchestrator import Orchestrator
 from reference_server.telemetry.metrics import Metrics
 from reference_server.web import discovery, sessions, stream, tasks
@@ -26,15 +26,16 @@ HEADER_LINE_MAX = 8 * 1024  # as nginx and others have it
 log = logging.getLogger(__name__)
 
 
-def build(orchestrator: Orchestrator, config: Config, metrics: Metrics, *, token: str | None) -> web.Application:
+def build(orchestrator: Orchestrator, current: Current, metrics: Metrics, *, token: str | None) -> web.Application:
     """The application with all its routes."""
-    open_paths = {"/healthz"} if config.http.liveness_open else set()
-    open_paths |= {"/metrics"} if config.http.metrics_open else set()
+    http = current.config.http
+    open_paths = {"/healthz"} if http.liveness_open else set()
+    open_paths |= {"/metrics"} if http.metrics_open else set()
     app = web.Application(
         middlewares=[correlated, authenticated(token, open_paths=frozenset(open_paths))],
-        client_max_size=config.http.body_bytes_max,
+        client_max_size=http.body_bytes_max,
     )
-    app[ORCHESTRATOR], app[CONFIG], app[METRICS] = orchestrator, config, metrics
+    app[ORCHESTRATOR], app[CONFIG], app[METRICS] = orchestrator, current, metrics
     app.router.add_post("/v1/tasks", tasks.submit)
     app.router.add_get("/v1/tasks/{id}", tasks.status, allow_head=False)
     app.router.add_get("/v1/tasks/{id}/stream", stream.stream, allow_head=False)

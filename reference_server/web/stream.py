@@ -23,7 +23,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     """Send the task's frames until its terminal one."""
     task = task_of(request)
     start = first_frame_of(request, task)
-    http = request.app[CONFIG].http
+    http = request.app[CONFIG].config.http
     with request.app[ORCHESTRATOR].open_reader(task, start=start) as reader:
         if reader.is_done:
             return web.Response(status=204)  # WHATWG: 204 tells an EventSource to stop reconnecting

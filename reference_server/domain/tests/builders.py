@@ -1,5 +1,6 @@
 """Small builders, so that a test names only what it is about."""
 
+from reference_server.domain.budgets import Amounts
 from reference_server.domain.core import Core
 from reference_server.domain.pool import Pool
 from reference_server.domain.replica import Replica, ReplicaFacts
@@ -8,6 +9,7 @@ from reference_server.domain.sessions import Sessions
 from reference_server.domain.task import Priority, TaskRequest
 from reference_server.domain.task_queue import Bounds, FullPolicy
 
+NO_BUDGET = Amounts()
 FACTS = ReplicaFacts(engine_version="mock-1", model_digest="sha256:00", ctx_max=4096, slots_total=1)
 
 

@@ -72,7 +72,7 @@ async def running(
         rng=random.Random(1),  # noqa: S311 - jitter
     )
     stop = asyncio.Event()
-    life = asyncio.ensure_future(subject.run(stop, drain_ms=0))
+    life = asyncio.ensure_future(subject.run(stop, drain_ms=lambda: 0))
     await subject.first_preloads()
     try:
         yield subject
