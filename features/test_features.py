@@ -17,6 +17,8 @@ pytest_plugins = (
     "features.steps.discovery",
     "features.steps.disconnects",
     "features.steps.drains",
+    "features.steps.artifacts",
+    "features.steps.catalog",
     "features.steps.reloads",
     "features.steps.budgets",
     "features.steps.determinism",

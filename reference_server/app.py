@@ -20,6 +20,7 @@ import structlog
 
 from reference_server import config as configuration
 from reference_server.config import Config, ConfigError, Current
+from reference_server.domain.catalog import Catalog
 from reference_server.domain.core import Core
 from reference_server.domain.devices import DeviceMask
 from reference_server.domain.errors import Failure, RefusedError
@@ -43,14 +44,17 @@ from reference_server.runtime.readers import Readers
 from reference_server.runtime.replica_keeper import ReplicaKeeper
 from reference_server.runtime.supervised import Supervised
 from reference_server.settings import NeedsRestartError, Running, bounds_of, budget_of, limits_of, prices_of, take_over
+from reference_server.store import documents
 from reference_server.store.base import Record, TaskStore
 from reference_server.store.database import Database, StoreError
+from reference_server.store.documents import Documents, MemoryDocuments, SqliteDocuments
 from reference_server.store.memory import MemoryStore
 from reference_server.store.recorder import Recorder
 from reference_server.store.sqlite import SCHEMA, SqliteStore
 from reference_server.telemetry import log
 from reference_server.telemetry.metrics import Metrics
-from reference_server.web import server
+from reference_server.web import catalog, server
+from reference_server.web.artifacts import Tracer
 
 TOKEN_ENV = "LLORCH_API_TOKEN"  # noqa: S105 - the variable's name, not a token
 
@@ -77,20 +81,20 @@ def serve(config: Config, *, state_dir: Path | None, reread: Callable[[], Config
     try:
         _require_safe_bind(config.host, token)
         with contextlib.ExitStack() as stack, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(config, token, _store(state_dir, stack), reread))
+            runner.run(_serve(config, token, *_stores(state_dir, stack), reread))
     except (CannotServeError, StoreError, OSError) as error:
         sys.stderr.write(f"llama-orch serve: {error}\n")
         return EXIT_COULD_NOT_RUN
     return EXIT_OK
 
 
-def _store(state_dir: Path | None, stack: contextlib.ExitStack) -> TaskStore:
-    """What keeps the tasks, open until the stack is left. Raises `StoreError`."""
+def _stores(state_dir: Path | None, stack: contextlib.ExitStack) -> tuple[TaskStore, Documents]:
+    """What keeps tasks and documents, open until the stack is left. Raises `StoreError`."""
     if state_dir is None:
-        return MemoryStore()
-    database = Database(state_dir, schema=SCHEMA)
+        return MemoryStore(), MemoryDocuments()
+    database = Database(state_dir, schema=(*SCHEMA, *documents.SCHEMA))
     stack.callback(database.close)
-    return SqliteStore(database)
+    return SqliteStore(database), SqliteDocuments(database)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -114,7 +118,9 @@ def _require_safe_bind(host: str, token: str | None) -> None:
         )
 
 
-async def _serve(config: Config, token: str | None, store: TaskStore, reread: Callable[[], Config] | None) -> None:
+async def _serve(
+    config: Config, token: str | None, store: TaskStore, shelf: Documents, reread: Callable[[], Config] | None
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -146,7 +152,7 @@ async def _serve(config: Config, token: str | None, store: TaskStore, reread: Ca
         limits=watchdogs,
         readers=readers,
         durable=store.durable,
-        launchers=partial(_relaunch, config),
+        launchers=partial(_relaunch, config, core.catalog),
     )
     metrics = Metrics(
         core,
@@ -154,6 +160,10 @@ async def _serve(config: Config, token: str | None, store: TaskStore, reread: Ca
         engine_connections=lambda: orchestrator.engine_connections,
     )
     orchestrator.add_observers(metrics, log.TaskLog(core), Recorder(store))
+    if config.artifacts.traces:
+        orchestrator.add_observers(Tracer(shelf, keep=config.artifacts.artifacts_max))
+    for model in await catalog.restored(shelf):
+        core.catalog.restore(model)
     restore(core, await store.snapshot(), now_ms())
     orchestrator.settle_effects()
     for pool in config.pools:
@@ -161,7 +171,7 @@ async def _serve(config: Config, token: str | None, store: TaskStore, reread: Ca
             keepers[pool.id, replica_id(pool, number)] = ReplicaKeeper(
                 pool.id,
                 replica_id(pool, number),
-                _launcher(pool.engine, engine, pool.model_ref),
+                _launcher(pool.engine, engine, pool.model_ref, core.catalog),
                 core,
                 start_limit_ms=_start_limit_ms(engine),
                 changed=orchestrator.settle_effects,
@@ -169,7 +179,7 @@ async def _serve(config: Config, token: str | None, store: TaskStore, reread: Ca
             )
     await asyncio.to_thread(end_orphans)
     runner, port = await server.listen(
-        server.build(orchestrator, current, metrics, token=token), host=config.host, port=config.port
+        server.build(orchestrator, current, metrics, shelf, token=token), host=config.host, port=config.port
     )
     try:
         async with asyncio.TaskGroup() as group:
@@ -272,7 +282,7 @@ def _start_limit_ms(engine: EngineConfig) -> int:
     return engine.start_timeout_ms if isinstance(engine, configuration.SupervisedEngine) else 30_000
 
 
-def _relaunch(config: Config, pool_id: str, replica: str, model_ref: str) -> Launcher:
+def _relaunch(config: Config, models: Catalog, pool_id: str, replica: str, model_ref: str) -> Launcher:
     """What brings a replica up with another model.
 
     Raises:
@@ -281,15 +291,16 @@ def _relaunch(config: Config, pool_id: str, replica: str, model_ref: str) -> Lau
     pool = next(pool for pool in config.pools if pool.id == pool_id)
     engine = pool.replicas[int(replica.rpartition("-")[2])]
     match engine:
-        case configuration.ExternalEngine():
+        case configuration.ExternalEngine() if model_ref != pool.model_ref:
             message = f"replica {replica} is attached to an engine that somebody else runs: load the model there"
             raise RefusedError(
                 Failure(code="INVALID_PARAMS", message=message, engine=pool.engine, pool_id=pool_id, retriable=False)
             )
         case configuration.SupervisedEngine() if model_ref != pool.model_ref:
-            return Supervised(msgspec.structs.replace(engine, model_file=None), model_ref=model_ref)
+            own = msgspec.structs.replace(engine, model_file=None)
+            return Supervised(own, model_ref=model_ref, expected_digest=partial(models.digest_of, model_ref))
         case _:
-            return _launcher(pool.engine, engine, model_ref)
+            return _launcher(pool.engine, engine, model_ref, models)
 
 
 def _mock(engine: configuration.MockEngine, model_ref: str) -> Engine:
@@ -299,14 +310,14 @@ def _mock(engine: configuration.MockEngine, model_ref: str) -> Engine:
     return Mock(engine, model_ref)
 
 
-def _launcher(name: configuration.EngineName, engine: EngineConfig, model_ref: str) -> Launcher:
+def _launcher(name: configuration.EngineName, engine: EngineConfig, model_ref: str, models: Catalog) -> Launcher:
     match engine:
         case configuration.MockEngine():
             return Attached(lambda: _mock(engine, model_ref))
         case configuration.ExternalEngine():
             return Attached(lambda: _external(name, engine))
         case configuration.SupervisedEngine():
-            return Supervised(engine)
+            return Supervised(engine, expected_digest=partial(models.digest_of, model_ref))
 
 
 def _external(name: configuration.EngineName, engine: configuration.ExternalEngine) -> Engine:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+FolderPath = Annotated[str, msgspec.Meta(pattern=r"^/", max_length=4096)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 NonNegative = Annotated[int, msgspec.Meta(ge=0)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -223,10 +224,23 @@ class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     liveness_open: bool = True
 
 
+class Artifacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Stored texts.
+
+    Attributes:
+        artifacts_max: above it the oldest go.
+        traces: the transcript of every ended task becomes an artifact of kind `trace`; its id is in the task's status.
+    """
+
+    artifacts_max: Positive = 10_000
+    traces: bool = False
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole file.
 
     Attributes:
+        model_folders: where files that the catalog names by `file:` may lie, beside the cache; absolute paths.
         experimental_cpu: engines that we start may decode without a GPU; shown in health, capabilities and reports
             (ORCH-1102).
     """
@@ -238,6 +252,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     token_limits: TokenLimits = TokenLimits()
     retention: Retention = Retention()
     http: Http = Http()
+    artifacts: Artifacts = Artifacts()
+    model_folders: tuple[FolderPath, ...] = ()
     experimental_cpu: bool = False
 
 

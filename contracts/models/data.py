@@ -60,6 +60,7 @@ class TaskStatus(msgspec.Struct, frozen=True, kw_only=True):
     predicted_start_ms: Annotated[int, msgspec.Meta(ge=0)] | msgspec.UnsetType = msgspec.UNSET
     tokens_out: Annotated[int, msgspec.Meta(ge=0)]
     error: ErrorFrame | msgspec.UnsetType = msgspec.UNSET
+    trace: Annotated[str, msgspec.Meta(pattern='^sha256:[0-9a-f]{64}\\Z')] | msgspec.UnsetType = msgspec.UNSET
 
 
 class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):

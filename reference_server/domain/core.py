@@ -12,11 +12,13 @@ from dataclasses import replace
 
 from reference_server.domain import admission, forecast, frames, placement
 from reference_server.domain.budgets import Use
+from reference_server.domain.catalog import Catalog, Entry, Model, ModelState, Verdict, unload_at_ms, verify
 from reference_server.domain.deadlines import Deadlines
 from reference_server.domain.effects import (
     BackpressureApplied,
     CancelReason,
     Effect,
+    ModelVerified,
     PoolChanged,
     ReplicaChanged,
     SlotQuarantined,
@@ -51,6 +53,7 @@ class Core:
         self.sessions = sessions
         self.retention = retention
         self.limits = limits or TokenLimits()
+        self.catalog = Catalog()
         self._tasks: OrderedDict[str, Task] = OrderedDict()
         self._deadlines = Deadlines()
         self._effects: list[Effect] = []
@@ -125,6 +128,7 @@ class Core:
     def _admit(self, request: TaskRequest, *, tokens_in: int, now_ms: int) -> Task:
         self.limits.require_admission(now_ms)
         pool = self.pool_for(request.engine, request.model_ref)
+        self._require_model(request, pool, now_ms)
         admission.require_servable(request, pool, now_ms)
         admission.require_token_budget(request, pool, tokens_in=tokens_in)
         self.sessions.require_turn(request.session_id, now_ms)
@@ -148,7 +152,7 @@ class Core:
             task.backoff_ms = forecast.retry_after_ms(request, pool, self._tasks)
         self._tasks[task.id] = task
         self._deadlines.add(task.deadline_at_ms, task.id)
-        self.sessions.take_turn(request.session_id, now_ms)
+        self.sessions.take_turn(request.session_id, now_ms, pool_id=pool.id)
         self.sessions.reserve(request.session_id, task.id, most)
         self.limits.opened()
         if placed.dropped is not None:
@@ -156,6 +160,11 @@ class Core:
         self._effects.append(TaskEnqueued(task))
         self._dispatch(pool, now_ms)
         return task
+
+    def _require_model(self, request: TaskRequest, pool: Pool, now_ms: int) -> None:
+        session = self.sessions.get(request.session_id, now_ms)
+        is_known = session is not None and pool.id in session.pool_ids
+        self.catalog.require_taking(pool.model_ref, is_known_session=is_known, now_ms=now_ms)
 
     def _dispatch(self, pool: Pool, now_ms: int) -> None:
         while len(pool.queue) and pool.slots_free > 0:
@@ -184,7 +193,7 @@ class Core:
         """Take back a task that had ended, for what is left of its retention. Its `ended_ms` is in the past."""
         self._tasks[task.id] = task
         self.retention.ended(task.id, size=task.transcript.bytes_kept, now_ms=task.ended_ms or 0)
-        self.sessions.take_turn(task.request.session_id, task.admitted_ms)
+        self.sessions.take_turn(task.request.session_id, task.admitted_ms, pool_id=task.pool_id)
         if (pool := self.pools.get(task.pool_id)) is not None:
             self.sessions.reserve(task.request.session_id, task.id, Use())
             self.sessions.settle(task.request.session_id, task.id, admission.used_as_told(task, pool))
@@ -196,7 +205,7 @@ class Core:
         pool = self.pools[task.pool_id]
         task.prompt_tokens_most = admission.tokens_in_at_most(task.request)
         most = admission.most_used(task.request, pool, tokens_in=task.prompt_tokens_most)
-        self.sessions.take_turn(task.request.session_id, task.admitted_ms)
+        self.sessions.take_turn(task.request.session_id, task.admitted_ms, pool_id=task.pool_id)
         self.sessions.reserve(task.request.session_id, task.id, most)
         if was_running:
             message = "the server was restarted while the task ran"
@@ -273,10 +282,11 @@ class Core:
     def replica_preloaded(self, pool_id: str, replica_id: str, facts: ReplicaFacts, now_ms: int) -> Fault | None:
         """A replica has come up and is Ready, unless it differs from its set: then that is returned, and it is not.
 
-        Source: ORCH-3007, ORCH-3046.
+        Source: ORCH-3007, ORCH-3046, ORCH-3093.
         """
         pool = self.pools[pool_id]
-        if (difference := pool.mismatch(replica_id, facts)) is not None:
+        difference = pool.mismatch(replica_id, facts) or self.catalog.mismatch(pool.model_loading, facts.model_digest)
+        if difference is not None:
             return Fault("mismatch", difference)
         replica = pool.replicas[replica_id]
         self._change(pool, replica, "preloaded", facts=facts)
@@ -345,6 +355,11 @@ class Core:
         pool = self.pools[pool_id]
         self._change(pool, pool.replicas[replica_id], "unloaded")
 
+    def replica_parked(self, pool_id: str, replica_id: str, text: str) -> None:
+        """A replica was stopped to stay down: its model is Retired."""
+        pool = self.pools[pool_id]
+        self._change(pool, pool.replicas[replica_id], "lost", fault=Fault("retired", text))
+
     def _change(
         self,
         pool: Pool,
@@ -357,6 +372,43 @@ class Core:
         was = replica.state
         replica.take(event, facts=facts, fault=fault)
         self._effects.append(ReplicaChanged(pool.id, replica.id, replica.state, was, fault))
+
+    # ── catalog ──
+
+    def set_model_state(self, model: Model, state: ModelState, *, deadline_ms: int, now_ms: int) -> None:
+        """Activate or retire a model; set again, a Retired one keeps the earlier deadline.
+
+        Source: ORCH-3069 … ORCH-3073.
+        """
+        at_ms = unload_at_ms(deadline_ms, now_ms) if state == "Retired" else None
+        if at_ms is not None and model.unload_at_ms is not None:
+            at_ms = min(at_ms, model.unload_at_ms)
+        model.state, model.unload_at_ms = state, at_ms
+        for pool in self.pools.values():
+            pool.is_unloading = pool.is_unloading and not (state == "Active" and model.entry.serves_as(pool.model_ref))
+        self._retire(now_ms)
+
+    def verify_model(self, entry: Entry, found_digests: list[str]) -> Verdict:
+        """Judge an entry by its files, and by what is loaded of it (ORCH-3062)."""
+        pools = [pool for pool in self.pools.values() if entry.serves_as(pool.model_ref)]
+        facts = [replica.facts for pool in pools for replica in pool.ready_replicas if replica.facts]
+        verdict = verify(entry, [*found_digests, *(f.model_digest for f in facts if f.model_digest)])
+        self._effects.append(ModelVerified(verdict, pools[0].engine if pools else "none"))
+        return verdict
+
+    def _retire(self, now_ms: int) -> None:
+        """Drain the pools of Retired models whose time is up."""
+        for pool in self.pools.values():
+            model = self.catalog.serving(pool.model_ref)
+            is_over = model is not None and model.is_over(now_ms)
+            if is_over and not pool.is_unloading and not pool.is_reloading:
+                pool.is_unloading = True
+                self.drain(pool.id, deadline_ms=0, now_ms=now_ms)
+
+    def is_retired(self, pool: Pool, now_ms: int) -> bool:
+        """The model of the pool is Retired, and its time is up."""
+        model = self.catalog.serving(pool.model_ref)
+        return model is not None and model.is_over(now_ms)
 
     # ── drain and reload ──
 
@@ -429,6 +481,7 @@ class Core:
 
     def tick(self, now_ms: int) -> None:
         """Let time pass: deadlines of waiting tasks and of draining pools, sessions, retention."""
+        self._retire(now_ms)
         for pool in self.pools.values():
             self._tick_operation(pool, now_ms)
         for task_id in self._deadlines.due(now_ms):

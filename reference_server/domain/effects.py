@@ -7,6 +7,7 @@ They are handed out in the order in which they happened.
 from dataclasses import dataclass
 from typing import Literal
 
+from reference_server.domain.catalog import Verdict
 from reference_server.domain.errors import Failure
 from reference_server.domain.faults import Fault
 from reference_server.domain.lifecycle import ReplicaState
@@ -110,6 +111,18 @@ class TaskForgotten:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelVerified:
+    """A catalog entry was verified.
+
+    Attributes:
+        engine: of the pool that serves it; `none` where no pool does.
+    """
+
+    verdict: Verdict
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
 class SlotQuarantined:
     """An engine did not confirm a stop in time."""
 
@@ -127,5 +140,6 @@ Notice = (
     | ReplicaChanged
     | PoolChanged
     | SlotQuarantined
+    | ModelVerified
 )
 Effect = StartDecode | StopDecode | Notice

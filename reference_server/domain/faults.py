@@ -24,6 +24,7 @@ FaultKind = Literal[
     "mismatch",  # its version or model differs from those of its set
     "misconfigured",  # no binary, no model, a device that is not there
     "self-test",  # it came up, and did not pass its self-test
+    "retired",  # its model is Retired: it stays down
     "breaker",  # it answers, and too often with errors
     "defect",  # ours
 ]

@@ -44,6 +44,7 @@ class Pool:
         model_ref: what clients name to get here, together with `engine`.
         operation: the drain or reload that goes on, or the last one that ended.
         reload_drain_ms: how long what waits and runs may take to finish before a reload ends it.
+        is_unloading: its model is Retired and its time is up: it is drained and then unloaded.
         experimental_cpu: its engines decode on a host without a GPU, by the explicit switch (ORCH-1102).
     """
 
@@ -56,6 +57,7 @@ class Pool:
     prices: Prices = field(default_factory=Prices)
     reload_drain_ms: int = 30_000
     draining: bool = False
+    is_unloading: bool = False
     operation: Operation | None = None
     experimental_cpu: bool = False
     queue: TaskQueue = field(init=False)
@@ -91,6 +93,14 @@ class Pool:
     def is_reloading(self) -> bool:
         """A reload goes on."""
         return self.operation is not None and self.operation.kind == "reload" and self.operation.ended_ms is None
+
+    @property
+    def model_loading(self) -> str:
+        """What an engine that comes up now is to have loaded: during a reload, what it brings the pool to."""
+        operation = self.operation
+        if operation is not None and operation.kind == "reload" and operation.phase == "loading":
+            return operation.model_ref or self.model_ref
+        return self.model_ref
 
     @property
     def slots_total(self) -> int:

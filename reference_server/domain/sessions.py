@@ -20,6 +20,7 @@ class Session:
     Attributes:
         replica_id: the replica that served its last turn, for affinity.
         kv_warm: whether that turn found a warm prefix.
+        pool_ids: the pools that had a task of it.
         account: its budgets, and what its tasks have used of them.
     """
 
@@ -28,6 +29,7 @@ class Session:
     replica_id: str | None = None
     kv_warm: bool = False
     account: Account = field(default_factory=Account)
+    pool_ids: set[str] = field(default_factory=set)
 
 
 class Sessions:
@@ -109,10 +111,11 @@ class Sessions:
         if (session := self._by_id.get(session_id)) is not None:
             session.account.settle(task_id, used)
 
-    def take_turn(self, session_id: str, now_ms: int) -> None:
+    def take_turn(self, session_id: str, now_ms: int, *, pool_id: str) -> None:
         """Count one turn, and start the time to live anew. Above `sessions_max` the longest unused session goes."""
         session = self._by_id.pop(session_id, None) or Session(expires_ms=0, account=Account(self._budget))
         session.turns += 1
+        session.pool_ids.add(pool_id)
         session.expires_ms = now_ms + self._ttl_ms
         self._by_id[session_id] = session
         if len(self._by_id) > self._sessions_max:

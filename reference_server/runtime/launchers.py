@@ -61,3 +61,25 @@ class Attached:
     def shrink(self) -> None:
         """What it was started with is not ours to change."""
         return
+
+
+class Parked:
+    """No engine, on purpose."""
+
+    def __init__(self, fault: Fault) -> None:
+        self._fault = fault
+
+    async def start(self) -> Engine:
+        """Raises `FaultError`: the replica stays down."""
+        raise FaultError(self._fault)
+
+    async def lost(self) -> Fault:
+        """There is nothing to lose."""
+        return self._fault
+
+    async def stop(self) -> None:
+        """Nothing runs."""
+
+    def shrink(self) -> None:
+        """Nothing was asked for."""
+        return

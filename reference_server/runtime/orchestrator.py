@@ -14,15 +14,24 @@ from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from reference_server.domain import admission
+from reference_server.domain.catalog import Model, ModelState
 from reference_server.domain.core import Core
-from reference_server.domain.effects import CancelReason, Notice, StartDecode, StopDecode, TaskFinished, TaskStarted
+from reference_server.domain.effects import (
+    CancelReason,
+    Notice,
+    PoolChanged,
+    StartDecode,
+    StopDecode,
+    TaskFinished,
+    TaskStarted,
+)
 from reference_server.domain.errors import Failure, RefusedError
 from reference_server.domain.faults import Fault
 from reference_server.domain.pool import Phase, Pool
 from reference_server.domain.task import Task, TaskRequest
 from reference_server.engines.base import EngineError
 from reference_server.runtime.clock import now_ms
-from reference_server.runtime.launchers import Launcher
+from reference_server.runtime.launchers import Launcher, Parked
 from reference_server.runtime.readers import Reader, Readers
 from reference_server.runtime.replica_keeper import ReplicaKeeper
 from reference_server.runtime.task_runner import TaskRunner
@@ -126,6 +135,16 @@ class Orchestrator:
         self.core.begin_reload(pool_id, model_ref, now_ms=now_ms())
         self.settle_effects()
         self._spawn(self._group, self._reload(pool, launchers))
+
+    def set_model_state(self, model: Model, state: ModelState, *, deadline_ms: int) -> None:
+        """Retire a model, or take it back: pools that it was unloaded from load it again."""
+        self.core.set_model_state(model, state, deadline_ms=deadline_ms, now_ms=now_ms())
+        self.settle_effects()
+        if state == "Retired":
+            return
+        for pool in self.core.pools.values():
+            if model.entry.serves_as(pool.model_ref) and pool.draining and not pool.is_reloading:
+                self.reload(pool.id, pool.model_ref)
 
     @contextmanager
     def open_reader(self, task: Task, *, start: int) -> Iterator[Reader]:
@@ -238,6 +257,15 @@ class Orchestrator:
         ]
         return next((fault for fault in await asyncio.gather(*switches) if fault is not None), None)
 
+    async def _park(self, pool: Pool) -> None:
+        """Unload a pool whose model is Retired; a reload brings it back."""
+        text = f"model {pool.model_ref} is Retired"
+        for replica_id in pool.replicas:
+            await self._keepers[pool.id, replica_id].switch(Parked(Fault("retired", text)), insist=False)
+            if self.core.is_retired(pool, now_ms()):  # not taken back meanwhile
+                self.core.replica_parked(pool.id, replica_id, text)
+        self.settle_effects()
+
     # ── effects ──
 
     def settle_effects(self) -> None:
@@ -253,10 +281,16 @@ class Orchestrator:
                         if (runner := self._runners.get(task_id)) is not None:
                             runner.stop()
                     case _:
+                        if isinstance(effect, PoolChanged) and (effect.kind, effect.phase) == ("drain", "drained"):
+                            self._drained(self.core.pools[effect.pool_id])
                         if isinstance(effect, TaskStarted | TaskFinished):
                             self.readers.wake(effect.task.id)
                         for observer in self._observers:
                             observer.observe(effect, at_ms)
+
+    def _drained(self, pool: Pool) -> None:
+        if self._group is not None and self.core.is_retired(pool, now_ms()):
+            self._spawn(self._group, self._park(pool))
 
     def _start(self, task: Task) -> None:
         assert self._group is not None  # noqa: S101 - replicas are preloaded inside `run` only

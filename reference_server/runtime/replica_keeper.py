@@ -112,6 +112,7 @@ class ReplicaKeeper:
                 if fault is not None:
                     await self._take_down()
                 is_wanted = fault is None or switch.insist
+                self.first_outcome.set()
                 switch.outcome.set_result(fault)
         finally:
             await self._launcher.stop()

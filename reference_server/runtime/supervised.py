@@ -5,7 +5,7 @@ Source: ORCH-3001, ORCH-3002, ORCH-3201.
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,6 +14,7 @@ from reference_server.config import SupervisedEngine
 from reference_server.domain.devices import DeviceMask, shortage
 from reference_server.domain.faults import Fault
 from reference_server.engines.base import Engine, EngineMissingError
+from reference_server.engines.http import digest_of
 from reference_server.engines.llamacpp import LlamaCpp
 from reference_server.provision import cache
 from reference_server.runtime.engine_process import EngineProcess
@@ -25,8 +26,15 @@ from reference_server.runtime.orphans import mark
 class Supervised:
     """Launches one llama-server, again and again if need be."""
 
-    def __init__(self, settings: SupervisedEngine, *, model_ref: str | None = None) -> None:
+    def __init__(
+        self,
+        settings: SupervisedEngine,
+        *,
+        model_ref: str | None = None,
+        expected_digest: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self._settings = settings
+        self._expected_digest = expected_digest
         self._model_ref = model_ref
         self._process: EngineProcess | None = None
         self._engine: LlamaCpp | None = None
@@ -40,6 +48,7 @@ class Supervised:
         port = _free_port()
         model = self._settings.model_file or self._model()
         await self._require_memory(Path(model))
+        await self._require_digest(model)
         command = command_line(self._settings, binary=self._binary(), model=model, port=port)
         try:
             self._process = await EngineProcess.start(
@@ -80,6 +89,17 @@ class Supervised:
         fault = await asyncio.to_thread(memory_shortage, self._settings, model)
         if fault is not None:
             raise FaultError(fault)
+
+    async def _require_digest(self, model: str) -> None:
+        """Load nothing that the catalog has another digest for; without an entry nothing is read (ORCH-3037).
+
+        Raises:
+            FaultError: the weights differ.
+        """
+        if (expected := self._expected_digest()) is None:
+            return
+        if (found := await asyncio.to_thread(digest_of, model)) != expected:
+            raise FaultError(Fault("mismatch", f"{model} has {found}, and the catalog has {expected}: not loaded"))
 
     def _model(self) -> str:
         """The file of the model_ref that was reloaded to; the installed model where the configuration names none."""

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 
+from reference_server.domain.catalog import MODEL_STATES
 from reference_server.domain.core import Core
 from reference_server.domain.effects import (
     BackpressureApplied,
+    ModelVerified,
     Notice,
     ReplicaChanged,
     SlotQuarantined,
@@ -112,12 +114,15 @@ class Metrics:
                 self.backpressure.labels(engine, policy).inc()
             case ReplicaChanged():
                 self._replica_changed(notice)
+            case ModelVerified(verdict, engine):
+                self.verifications.labels(verdict.status, verdict.reason, engine).inc()
             case SlotQuarantined(pool_id, replica_id):
                 self.leaked.labels(*_labels(self._core.pools[pool_id]), replica_id).inc()
 
     def _replica_changed(self, change: ReplicaChanged) -> None:
         labels = (self._core.pools[change.pool_id].engine, change.pool_id, change.replica_id)
-        if change.was == "loading" and change.state in {"ready", "unready"}:
+        is_parked = change.fault is not None and change.fault.kind == "retired"
+        if change.was == "loading" and change.state in {"ready", "unready"} and not is_parked:
             self.preloads.labels(*labels, "ok" if change.state == "ready" else "failed").inc()
         if change.was == "unready" and change.state == "loading":
             self.restarts.labels(*labels).inc()
@@ -146,12 +151,11 @@ class Metrics:
     def _refresh(self) -> None:
         """Set the gauges from the state now, and let every series of a known replica exist."""
         self.connections.set(self._engine_connections())
+        self._refresh_models()
         for pool in self._core.pools.values():
             if not pool.engine_version:
                 continue
             labels = _labels(pool)
-            self.model_state.labels(pool.model_ref, "Active").set(1)
-            self.model_state.labels(pool.model_ref, "Retired").set(0)
             self.backpressure.labels(pool.engine, pool.bounds.policy)
             for priority in PRIORITIES:
                 self.queue_depth.labels(*labels, priority).set(pool.queue.depth(priority))
@@ -160,6 +164,17 @@ class Metrics:
                 self.decode.labels(*labels, priority)
             for replica in pool.replicas.values():
                 self._refresh_replica(pool, replica)
+
+    def _refresh_models(self) -> None:
+        """A model of the catalog under its id; one that a pool serves without an entry, under its model_ref."""
+        self.model_state.clear()
+        states = {model.entry.id: model.state for model in self._core.catalog}
+        for pool in self._core.pools.values():
+            if self._core.catalog.serving(pool.model_ref) is None:
+                states[pool.model_ref] = "Active"
+        for model_id, state in states.items():
+            for each in MODEL_STATES:
+                self.model_state.labels(model_id, each).set(int(each == state))
 
     def _refresh_replica(self, pool: Pool, replica: Replica) -> None:
         labels = (*_labels(pool), replica.id)

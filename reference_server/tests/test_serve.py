@@ -48,10 +48,10 @@ def server(*arguments: str, **environment: str) -> Iterator[tuple[subprocess.Pop
         process.communicate(timeout=10)
 
 
-def call(url: str, body: object = None, *, token: str | None = None) -> bytes:
+def call(url: str, body: object = None, *, token: str | None = None, method: str | None = None) -> bytes:
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, headers)  # noqa: S310 - http, and our own
+    request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - http, and our own
     with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - http, and our own
         return bytes(answer.read())
 

@@ -116,8 +116,8 @@ def names(section: Any) -> list[str]:
 @given(ttl_ms=st.integers(1, 600_000))
 def test_sessions_that_live_get_the_new_time_to_live(ttl_ms: int) -> None:
     sessions = Sessions(ttl_ms=1_000, turns_max=8, sessions_max=10)
-    sessions.take_turn("a", 0)
-    sessions.take_turn("b", 100)
+    sessions.take_turn("a", 0, pool_id="p")
+    sessions.take_turn("b", 100, pool_id="p")
     sessions.limit(ttl_ms=ttl_ms, turns_max=8, sessions_max=10, budget=builders.NO_BUDGET)
 
     assert sessions.get("a", ttl_ms - 1) is not None

@@ -44,6 +44,7 @@ def _capability(pool: Pool, limits: TokenLimits) -> dict[str, object]:
             "queue_full_policy": pool.bounds.policy,
             "sampler_profile_version": pool.sampler_profile_version,
             **({"experimental_cpu": True} if pool.experimental_cpu else {}),
+            **({"model_digest": facts.model_digest} if facts and facts.model_digest else {}),
             **(facts.features if facts else {}),
         },
         "pool_id": pool.id,

@@ -14,11 +14,13 @@ from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.web_protocol import RequestHandler
 
 from reference_server.config import Current
+from reference_server.runtime.model_files import ModelFiles
 from reference_server.runtime.orchestrator import Orchestrator
+from reference_server.store.documents import Documents
 from reference_server.telemetry.metrics import Metrics
-from reference_server.web import discovery, sessions, stream, tasks
+from reference_server.web import artifacts, catalog, discovery, sessions, stream, tasks
 from reference_server.web.errors import raw_envelope
-from reference_server.web.keys import CONFIG, METRICS, ORCHESTRATOR
+from reference_server.web.keys import CONFIG, DOCUMENTS, METRICS, MODEL_FILES, ORCHESTRATOR
 from reference_server.web.middleware import CORRELATION, authenticated, correlated
 
 HEADER_LINE_MAX = 8 * 1024  # as nginx and others have it
@@ -26,7 +28,9 @@ HEADER_LINE_MAX = 8 * 1024  # as nginx and others have it
 log = logging.getLogger(__name__)
 
 
-def build(orchestrator: Orchestrator, current: Current, metrics: Metrics, *, token: str | None) -> web.Application:
+def build(
+    orchestrator: Orchestrator, current: Current, metrics: Metrics, documents: Documents, *, token: str | None
+) -> web.Application:
     """The application with all its routes."""
     http = current.config.http
     open_paths = {"/healthz"} if http.liveness_open else set()
@@ -36,6 +40,7 @@ def build(orchestrator: Orchestrator, current: Current, metrics: Metrics, *, tok
         client_max_size=http.body_bytes_max,
     )
     app[ORCHESTRATOR], app[CONFIG], app[METRICS] = orchestrator, current, metrics
+    app[DOCUMENTS], app[MODEL_FILES] = documents, ModelFiles(current.config.model_folders)
     app.router.add_post("/v1/tasks", tasks.submit)
     app.router.add_get("/v1/tasks/{id}", tasks.status, allow_head=False)
     app.router.add_get("/v1/tasks/{id}/stream", stream.stream, allow_head=False)
@@ -46,6 +51,13 @@ def build(orchestrator: Orchestrator, current: Current, metrics: Metrics, *, tok
     app.router.add_get("/v1/pools/{id}/health", discovery.pool_health, allow_head=False)
     app.router.add_post("/v1/pools/{id}/drain", discovery.drain)
     app.router.add_post("/v1/pools/{id}/reload", discovery.reload)
+    app.router.add_post("/v1/catalog/models", catalog.create)
+    app.router.add_get("/v1/catalog/models/{id}", catalog.read, allow_head=False)
+    app.router.add_delete("/v1/catalog/models/{id}", catalog.delete)
+    app.router.add_post("/v1/catalog/models/{id}/verify", catalog.verify)
+    app.router.add_post("/v1/catalog/models/{id}/state", catalog.set_state)
+    app.router.add_post("/v1/artifacts", artifacts.create)
+    app.router.add_get("/v1/artifacts/{id}", artifacts.read, allow_head=False)
     app.router.add_get("/healthz", discovery.liveness, allow_head=False)
     app.router.add_get("/metrics", discovery.metrics, allow_head=False)
     return app

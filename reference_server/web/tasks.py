@@ -11,8 +11,9 @@ from contracts.models.data import Task as TaskBody
 from reference_server.domain import frames
 from reference_server.domain.task import Task
 from reference_server.web import body
+from reference_server.web.artifacts import address, trace_of
 from reference_server.web.errors import EdgeError
-from reference_server.web.keys import ORCHESTRATOR
+from reference_server.web.keys import CONFIG, ORCHESTRATOR
 from reference_server.web.middleware import CORRELATION_KEY
 
 
@@ -78,6 +79,8 @@ async def status(request: web.Request) -> web.Response:
         answer["predicted_start_ms"] = core.predicted_start_ms(task)
     if task.failure is not None:
         answer["error"] = frames.error(task.failure)
+    if task.is_terminal and request.app[CONFIG].config.artifacts.traces:
+        answer["trace"] = address(trace_of(task))
     return web.json_response(answer)
 
 

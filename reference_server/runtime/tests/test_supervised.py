@@ -85,3 +85,17 @@ def test_the_weights_and_a_tenth_are_what_it_needs(monkeypatch: pytest.MonkeyPat
     assert memory_shortage(SupervisedEngine(), model) is None
     monkeypatch.setattr(supervised, "host_memory_free", lambda: 1099)
     assert memory_shortage(SupervisedEngine(), model) is not None
+
+
+@pytest.mark.req("ORCH-3037", "ORCH-3093")
+async def test_weights_that_the_catalog_has_another_digest_for_are_not_even_loaded(tmp_path: Path) -> None:
+    engine, model = tmp_path / "engine", tmp_path / "m.gguf"
+    engine.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    engine.chmod(0o755)
+    model.write_bytes(b"weights")
+    settings = SupervisedEngine(binary=str(engine), model_file=str(model))
+
+    with pytest.raises(FaultError, match="not loaded"):
+        await Supervised(settings, expected_digest=lambda: "sha256:" + "0" * 64).start()
+
+    assert not (tmp_path / "started").exists()
