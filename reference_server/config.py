@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+HostName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.:_\[\]-]{1,253}$")]
 FolderPath = Annotated[str, msgspec.Meta(pattern=r"^/", max_length=4096)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 NonNegative = Annotated[int, msgspec.Meta(ge=0)]
@@ -212,6 +213,7 @@ class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         keep_alive_ms: a comment line goes out on a stream that has been silent for so long.
         slow_reader_ms: a reader that takes nothing for so long is dropped.
         drain_ms: how long running tasks may finish after SIGTERM.
+        allowed_hosts: names under which the server may be called, beside its own and loopback; see `web/hosts.py`.
         metrics_open, liveness_open: reachable without the token.
     """
 
@@ -220,6 +222,7 @@ class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     slow_reader_ms: Positive = 30_000
     readers_per_task_max: Positive = 64
     drain_ms: NonNegative = 5_000
+    allowed_hosts: tuple[HostName, ...] = ()
     metrics_open: bool = False
     liveness_open: bool = True
 

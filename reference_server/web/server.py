@@ -11,15 +11,17 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
+from aiohttp.typedefs import Middleware
 from aiohttp.web_protocol import RequestHandler
 
-from reference_server.config import Current
+from reference_server.config import Config, Current
 from reference_server.runtime.model_files import ModelFiles
 from reference_server.runtime.orchestrator import Orchestrator
 from reference_server.store.documents import Documents
 from reference_server.telemetry.metrics import Metrics
 from reference_server.web import artifacts, catalog, discovery, sessions, stream, tasks
 from reference_server.web.errors import raw_envelope
+from reference_server.web.hosts import known_hosts
 from reference_server.web.keys import CONFIG, DOCUMENTS, METRICS, MODEL_FILES, ORCHESTRATOR
 from reference_server.web.middleware import CORRELATION, authenticated, correlated
 
@@ -36,7 +38,11 @@ def build(
     open_paths = {"/healthz"} if http.liveness_open else set()
     open_paths |= {"/metrics"} if http.metrics_open else set()
     app = web.Application(
-        middlewares=[correlated, authenticated(token, open_paths=frozenset(open_paths))],
+        middlewares=[
+            correlated,
+            *_host_checks(current.config, token),
+            authenticated(token, open_paths=frozenset(open_paths)),
+        ],
         client_max_size=http.body_bytes_max,
     )
     app[ORCHESTRATOR], app[CONFIG], app[METRICS] = orchestrator, current, metrics
@@ -61,6 +67,12 @@ def build(
     app.router.add_get("/healthz", discovery.liveness, allow_head=False)
     app.router.add_get("/metrics", discovery.metrics, allow_head=False)
     return app
+
+
+def _host_checks(config: Config, token: str | None) -> list[Middleware]:
+    """None where a token keeps strangers' pages out and no names were given."""
+    names = config.http.allowed_hosts
+    return [known_hosts((*names, config.host))] if names or token is None else []
 
 
 class EnvelopeHandler(RequestHandler):
