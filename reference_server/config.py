@@ -211,6 +211,8 @@ class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     Attributes:
         keep_alive_ms: a comment line goes out on a stream that has been silent for so long.
+        idle_ms: a connection without a whole request head for so long is closed.
+        body_ms: a body that is not whole by then is refused.
         slow_reader_ms: a reader that takes nothing for so long is dropped.
         drain_ms: how long running tasks may finish after SIGTERM.
         allowed_hosts: names under which the server may be called, beside its own and loopback; see `web/hosts.py`.
@@ -219,6 +221,8 @@ class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     body_bytes_max: Positive = 2 * 1024 * 1024
     keep_alive_ms: Positive = 15_000
+    idle_ms: Positive = 75_000
+    body_ms: Positive = 30_000
     slow_reader_ms: Positive = 30_000
     readers_per_task_max: Positive = 64
     drain_ms: NonNegative = 5_000

@@ -5,6 +5,7 @@ The generated models hold the contract's constraints; what JSON Schema says in w
 Source: ORCH-2001, ORCH-2006, OC-CTRL-2010.
 """
 
+import asyncio
 import hashlib
 import json
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from aiohttp import web
 from contracts.models.data import Task as TaskBody
 from reference_server.domain.task import TaskRequest, seed_of
 from reference_server.web.errors import EdgeError
+from reference_server.web.keys import CONFIG
 
 T = TypeVar("T")
 
@@ -25,12 +27,16 @@ async def read(request: web.Request, shape: type[T]) -> T:
     """Read and validate a JSON body.
 
     Raises:
-        EdgeError: UNSUPPORTED_MEDIA_TYPE, or INVALID_PARAMS naming the field.
+        EdgeError: UNSUPPORTED_MEDIA_TYPE, REQUEST_TIMEOUT, or INVALID_PARAMS naming the field.
         web.HTTPRequestEntityTooLarge: over the limit.
     """
     if request.content_type != "application/json":
         raise EdgeError("UNSUPPORTED_MEDIA_TYPE", "send the body as Content-Type: application/json")
-    raw = await request.read()
+    try:
+        async with asyncio.timeout(request.app[CONFIG].config.http.body_ms / 1000):
+            raw = await request.read()
+    except TimeoutError:
+        raise EdgeError("REQUEST_TIMEOUT", "the body did not arrive in time", headers={"Connection": "close"}) from None
     try:
         json.loads(raw, object_pairs_hook=_require_distinct, parse_int=len, parse_float=len)  # only names matter here
         return _decode(raw, shape)

@@ -25,6 +25,7 @@ from reference_server.web.hosts import known_hosts
 from reference_server.web.keys import CONFIG, DOCUMENTS, METRICS, MODEL_FILES, ORCHESTRATOR
 from reference_server.web.middleware import CORRELATION, authenticated, correlated
 
+LINGER_S = 2.0  # how long the rest of a refused body is read, so that its sender sees the answer and no reset
 HEADER_LINE_MAX = 8 * 1024  # as nginx and others have it
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,28 @@ def _host_checks(config: Config, token: str | None) -> list[Middleware]:
 
 
 class EnvelopeHandler(RequestHandler):
-    """A connection whose protocol errors are answered in the error envelope, and logged without what was sent."""
+    """A connection whose protocol errors are answered in the error envelope, and logged without what was sent.
+
+    A client that does not take its answer is cut, as slow readers of streams are (OC-CTRL-2046).
+    """
+
+    def __init__(self, *parts: Any, current: Current, **settings: Any) -> None:
+        super().__init__(*parts, **settings)
+        self._current = current
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer to its end, or no further than its client takes it in time."""
+        limit_ms = self._current.config.http.slow_reader_ms
+        try:
+            async with asyncio.timeout(limit_ms / 1000):
+                return await super().finish_response(request, resp, start_time)
+        except TimeoutError:
+            log.warning("a client took nothing of its answer for %d ms and was cut off", limit_ms)
+            if self.transport is not None:
+                self.transport.abort()
+            return resp, True
 
     def handle_error(
         self,
@@ -99,15 +121,16 @@ class EnvelopeHandler(RequestHandler):
 class EnvelopeServer(web.Server):
     """Makes an `EnvelopeHandler` for each connection."""
 
-    def __init__(self, like: web.Server, **settings: Any) -> None:
+    def __init__(self, like: web.Server, *, current: Current, **settings: Any) -> None:
         super().__init__(
             like.request_handler, request_factory=like.request_factory, handler_cancellation=True, **settings
         )
+        self._current = current
         self._settings = settings
 
     def __call__(self) -> RequestHandler:
         """One handler for one connection."""
-        return EnvelopeHandler(self, loop=asyncio.get_running_loop(), **self._settings)
+        return EnvelopeHandler(self, loop=asyncio.get_running_loop(), current=self._current, **self._settings)
 
 
 class EnvelopeRunner(web.AppRunner):
@@ -115,10 +138,13 @@ class EnvelopeRunner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         plain = await super()._make_server()
+        current = self.app[CONFIG]
         return EnvelopeServer(
             plain,
+            current=current,
             access_log=None,
-            keepalive_timeout=75.0,
+            keepalive_timeout=current.config.http.idle_ms / 1000,  # counts until the next head is whole
+            lingering_time=LINGER_S,
             max_line_size=HEADER_LINE_MAX,
             max_field_size=HEADER_LINE_MAX,
         )

@@ -1,12 +1,15 @@
 """`GET /v1/tasks/{id}/stream`: a view of the task's transcript, from any frame on.
 
 The handler subscribes and copies; it owns nothing of the task. The connection's write buffer is kept empty
-(`set_write_buffer_limits(0)`), so that a slow reader holds back itself alone, costs one chunk, and is seen to be slow.
+(`set_write_buffer_limits(0)`) and the kernel's small, so that a slow reader holds back itself alone, costs little, and
+is seen to be slow.
 
-Source: ORCH-2002, ORCH-3026, OC-CTRL-2020 … 2022.
+Source: ORCH-2002, ORCH-3026, OC-CTRL-2020 … 2022, OC-CTRL-2046.
 """
 
 import asyncio
+import logging
+import socket
 
 from aiohttp import web
 
@@ -17,6 +20,10 @@ from reference_server.web.errors import EdgeError
 from reference_server.web.keys import CONFIG, ORCHESTRATOR
 from reference_server.web.middleware import CORRELATION, CORRELATION_KEY
 from reference_server.web.tasks import budget_headers, task_of
+
+KERNEL_BUFFER_BYTES = 64 * 1024  # Linux doubles it; left alone it lets a stalled reader hold up to 4 MiB
+
+log = logging.getLogger(__name__)
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
@@ -41,10 +48,12 @@ async def stream(request: web.Request) -> web.StreamResponse:
             return response
         reader.abort = transport.abort
         transport.set_write_buffer_limits(0)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER_BYTES)
         await response.prepare(request)
         try:
             await _copy(reader, response, keep_alive_s=http.keep_alive_ms / 1000, slow_s=http.slow_reader_ms / 1000)
         except TimeoutError:
+            log.warning("a reader of task %s took nothing for %d ms and was dropped", task.id, http.slow_reader_ms)
             transport.abort()
     return response
 
