@@ -22,6 +22,7 @@ pytest_plugins = (
     "features.steps.reloads",
     "features.steps.budgets",
     "features.steps.determinism",
+    "features.steps.status",
     "features.steps.logs",
 )
 

@@ -62,6 +62,64 @@ class PoolHealth(msgspec.Struct, frozen=True, kw_only=True):
     operation: PoolOperation | msgspec.UnsetType = msgspec.UNSET
 
 
+class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """`QueueStatus` of the contract."""
+
+    priority: Literal["interactive", "batch"]
+    depth: Annotated[int, msgspec.Meta(ge=0)]
+    capacity: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """`ReplicaStatus` of the contract."""
+
+    id: str
+    state: Literal["loading", "ready", "tripped", "unready"]
+    slots_total: Annotated[int, msgspec.Meta(ge=0)]
+    slots_active: Annotated[int, msgspec.Meta(ge=0)]
+    slots_quarantined: Annotated[int, msgspec.Meta(ge=0)]
+    last_error: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """`PoolStatus` of the contract."""
+
+    id: str
+    engine: Literal["llamacpp", "vllm", "tgi", "triton"]
+    engine_version: str
+    model_ref: str
+    live: bool
+    ready: bool
+    draining: bool
+    experimental_cpu: bool | msgspec.UnsetType = msgspec.UNSET
+    queue_full_policy: Literal["reject", "drop-lru", "shed-low-priority"]
+    queues: tuple[QueueStatus, ...]
+    replicas: tuple[ReplicaStatus, ...]
+    last_error: str | msgspec.UnsetType = msgspec.UNSET
+    operation: PoolOperation | msgspec.UnsetType = msgspec.UNSET
+
+
+class RunningTask(msgspec.Struct, frozen=True, kw_only=True):
+    """`RunningTask` of the contract."""
+
+    task_id: Annotated[str, msgspec.Meta(pattern='^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\\Z')]
+    priority: Literal["interactive", "batch"]
+    pool_id: str
+    replica_id: str
+    running_ms: Annotated[int, msgspec.Meta(ge=0)]
+    tokens_out: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """`Status` of the contract."""
+
+    api_version: Annotated[str, msgspec.Meta(min_length=1)]
+    uptime_ms: Annotated[int, msgspec.Meta(ge=0)]
+    pools: tuple[PoolStatus, ...]
+    tasks: Annotated[tuple[RunningTask, ...], msgspec.Meta(max_length=100)]
+    tasks_omitted: Annotated[int, msgspec.Meta(ge=0)]
+
+
 class DrainRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`DrainRequest` of the contract."""
 
@@ -180,10 +238,15 @@ __all__ = [
     "Manifest",
     "PoolHealth",
     "PoolOperation",
+    "PoolStatus",
+    "QueueStatus",
     "RateLimits",
     "ReloadRequest",
+    "ReplicaStatus",
+    "RunningTask",
     "Sbom",
     "Signature",
+    "Status",
     "TrustPolicy",
     "VerifyStatus",
 ]

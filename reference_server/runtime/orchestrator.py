@@ -76,6 +76,7 @@ class Orchestrator:
         launchers: LauncherOf,
     ) -> None:
         self.core = core
+        self.since_ms = now_ms()
         self._launchers = launchers
         self.readers = readers
         self._durable = durable

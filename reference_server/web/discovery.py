@@ -78,11 +78,11 @@ async def pool_health(request: web.Request) -> web.Response:
     if pool.last_error is not None:
         health["last_error"] = pool.last_error
     if pool.operation is not None:
-        health["operation"] = _operation(pool, pool.operation, now_ms())
+        health["operation"] = operation_of(pool, pool.operation, now_ms())
     return web.json_response(health)
 
 
-def _operation(pool: Pool, operation: Operation, now: int) -> dict[str, object]:
+def operation_of(pool: Pool, operation: Operation, now: int) -> dict[str, object]:
     """How far a drain or a reload is."""
     shown: dict[str, object] = {
         "kind": operation.kind,

@@ -19,7 +19,7 @@ from reference_server.runtime.model_files import ModelFiles
 from reference_server.runtime.orchestrator import Orchestrator
 from reference_server.store.documents import Documents
 from reference_server.telemetry.metrics import Metrics
-from reference_server.web import artifacts, catalog, discovery, sessions, stream, tasks
+from reference_server.web import artifacts, catalog, discovery, sessions, status, stream, tasks
 from reference_server.web.errors import raw_envelope
 from reference_server.web.hosts import known_hosts
 from reference_server.web.keys import CONFIG, DOCUMENTS, METRICS, MODEL_FILES, ORCHESTRATOR
@@ -36,7 +36,7 @@ def build(
 ) -> web.Application:
     """The application with all its routes."""
     http = current.config.http
-    open_paths = {"/healthz"} if http.liveness_open else set()
+    open_paths = {"/"} | ({"/healthz"} if http.liveness_open else set())
     open_paths |= {"/metrics"} if http.metrics_open else set()
     app = web.Application(
         middlewares=[
@@ -65,6 +65,8 @@ def build(
     app.router.add_post("/v1/catalog/models/{id}/state", catalog.set_state)
     app.router.add_post("/v1/artifacts", artifacts.create)
     app.router.add_get("/v1/artifacts/{id}", artifacts.read, allow_head=False)
+    app.router.add_get("/v1/status", status.status, allow_head=False)
+    app.router.add_get("/", status.page, allow_head=False)
     app.router.add_get("/healthz", discovery.liveness, allow_head=False)
     app.router.add_get("/metrics", discovery.metrics, allow_head=False)
     return app
