@@ -178,15 +178,20 @@ class Stream:
 
 @dataclass
 class History:
-    """Everything that one scenario did, in order."""
+    """Everything that one scenario did, in order.
+
+    Attributes:
+        fired: whether the fault that it is about has happened; None = it is about none.
+    """
 
     exchanges: list[Exchange] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
+    fired: bool | None = None
 
     @property
-    def is_empty(self) -> bool:
-        """Nothing was sent."""
-        return not self.exchanges and not self.streams
+    def sent(self) -> int:
+        """How many requests were sent."""
+        return len(self.exchanges) + len(self.streams)
 
     def answers(self) -> Iterator[Exchange]:
         """Every exchange that was answered, openings of streams included."""

@@ -5,6 +5,8 @@ FAIL            it did not, and the sentence says MUST
 WARN            it did not, and the sentence says SHOULD
 NOT_TESTABLE    what the scenario builds on failed before its own question could be asked; counts as a failure
 NOT_APPLICABLE  the server does not claim the ability, or the run cannot reach it; says why
+UNKNOWN         nothing was found wrong and nothing was shown: it sent or asserted nothing, its fault did not happen,
+                or the harness itself was too late to measure; never counts as passed
 HANG            something that had to come did not come in time; counts as a failure
 """
 
@@ -19,6 +21,7 @@ class Outcome(StrEnum):
     WARN = "WARN"
     NOT_TESTABLE = "NOT_TESTABLE"
     NOT_APPLICABLE = "NOT_APPLICABLE"
+    UNKNOWN = "UNKNOWN"
     HANG = "HANG"
 
     @property
@@ -33,6 +36,14 @@ class NotTestableError(AssertionError):
 
 class NotApplicableError(Exception):
     """The scenario does not apply to this server; the text says why."""
+
+
+class UnknownError(Exception):
+    """The scenario ran and has shown nothing; the text says why."""
+
+
+class LateError(UnknownError):
+    """The harness itself was too late for what it wanted to measure."""
 
 
 class HangError(AssertionError):

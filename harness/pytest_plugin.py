@@ -2,8 +2,9 @@
 
 Loaded with `-p harness.pytest_plugin`. Kept light: nothing heavy is imported before a scenario needs it.
 
-A scenario passes when its steps do, when it has sent something at all, and when nothing that it recorded breaks a
-universal rule (`harness.checks.judge`).
+A scenario passes when its steps do, when it has sent and asserted something at all, and when nothing that it recorded
+breaks a universal rule (`harness.checks.judge`). Every test with a `req` mark leaves its evidence
+(`harness.registry.evidence`).
 """
 
 import inspect
@@ -14,20 +15,26 @@ from typing import Any
 
 import pytest
 
-from harness.outcome import NotTestableError, Outcome
+from harness.outcome import LateError, Outcome, UnknownError
+from harness.registry.check import PROFILES
 
-pytest_plugins = ("harness.fixtures",)
+pytest_plugins = ("harness.fixtures", "harness.registry.pytest_hooks")
 
 REQUIREMENT_TAG = ("ORCH-", "OC-", "HME-")
 
 MARKS = (
     "scenario: a scenario of the features; set on every one",
+    "profile(*names): the profiles that run this check, beside `full`",
+    "disturbs: fills slots or queues, or needs the server for itself",
     "req(*ids): the requirements that this test proves",
     "real_part: needs Chromium or Prometheus, which pip does not install; left out of `make test`",
     "real_engine: needs a real engine; a stand-in does not claim it",
     "stand_in: needs an engine that fails on demand, which no real one does",
     "slow: takes more than some seconds",
 )
+
+ASSERTED = pytest.StashKey[int]()
+"""How many `then` steps of a scenario have run to their end."""
 
 FAILED_STEP = pytest.StashKey[str]()
 """The kind (`given`, `when`, `then`) of the step that raised."""
@@ -75,7 +82,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_bdd_apply_tag(tag: str, function: Callable[..., Any]) -> bool | None:
-    """Turn a tag that is a requirement id into a `req` mark; other tags are marks of their own name."""
+    """Turn requirement ids into `req` marks, profiles into `profile` marks; other tags are marks of their own name."""
+    if tag in PROFILES:
+        pytest.mark.profile(tag)(function)
+        return True
     if not tag.startswith(REQUIREMENT_TAG):
         return None
     pytest.mark.req(tag)(function)
@@ -121,6 +131,11 @@ def pytest_bdd_before_step_call(step: Any, step_func: Callable[..., Any]) -> Non
         raise pytest.UsageError(f"async step: {step.name}")
 
 
+def pytest_bdd_after_step(request: pytest.FixtureRequest, step: Any) -> None:
+    """Count what was asserted: a `then` that has come to its end."""
+    request.node.stash[ASSERTED] = request.node.stash.get(ASSERTED, 0) + (step.type == "then")
+
+
 def pytest_bdd_step_error(request: pytest.FixtureRequest, step: Any) -> None:
     """Remember which kind of step failed."""
     request.node.stash[FAILED_STEP] = step.type
@@ -132,12 +147,14 @@ def pytest_bdd_after_scenario(request: pytest.FixtureRequest) -> None:
         return
     from harness.checks.judge import judge
     from harness.expect import require
+    from harness.registry.evidence import why_vacuous
     from harness.schema import contract
 
     history = request.getfixturevalue("history")
-    if history.is_empty:
-        raise NotTestableError("the scenario sent nothing: it cannot have shown anything")
     require(judge(history, contract()))
+    asserted = request.node.stash.get(ASSERTED, 0)
+    if (why := why_vacuous(sent=history.sent, asserted=asserted, fired=history.fired)) is not None:
+        raise UnknownError(why)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -152,9 +169,9 @@ def pytest_runtest_makereport(
 
     error = call.excinfo.value if call.excinfo is not None else None
     verdict = verdict_of(error, in_given=item.stash.get(FAILED_STEP, "") == "given", level_of=_level_of)
-    if verdict.outcome is Outcome.NOT_APPLICABLE:
+    if verdict.outcome is Outcome.NOT_APPLICABLE or isinstance(error, LateError):
         path, line, _ = item.location
-        report.outcome, report.longrepr = "skipped", (path, (line or 0) + 1, f"NOT_APPLICABLE: {verdict.message}")
+        report.outcome, report.longrepr = "skipped", (path, (line or 0) + 1, f"{verdict.outcome}: {verdict.message}")
     elif verdict.outcome is Outcome.WARN:
         report.outcome, report.longrepr = "passed", None
     item.user_properties.append(("outcome", str(verdict.outcome)))
@@ -182,5 +199,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.section("scenarios")
     terminalreporter.write_line(", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome]))
     for nodeid, (outcome, message) in results.items():
-        if outcome in (Outcome.NOT_APPLICABLE, Outcome.WARN):
+        if outcome in (Outcome.NOT_APPLICABLE, Outcome.WARN, Outcome.UNKNOWN):
             terminalreporter.write_line(f"{outcome} {nodeid.rpartition('::')[2]}: {message}")

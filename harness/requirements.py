@@ -8,6 +8,7 @@ A requirement is one list item; a long sentence goes on in the next lines, inden
 Source: OC-TEST-7004 (traceability).
 """
 
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -78,6 +79,7 @@ def index(requirements: Iterable[Requirement]) -> dict[str, Requirement]:
     return by_id
 
 
+@functools.cache
 def load() -> dict[str, Requirement]:
     """All requirements of the contracts, by id.
 

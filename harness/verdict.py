@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from harness.checks.violation import Violation
 from harness.expect import ViolationError
-from harness.outcome import HangError, NotApplicableError, NotTestableError, Outcome
+from harness.outcome import HangError, NotApplicableError, NotTestableError, Outcome, UnknownError
 
 TIMEOUT_TEXT = "from pytest-timeout"
 
@@ -39,8 +39,8 @@ def verdict_of(error: BaseException | None, *, in_given: bool, level_of: LevelOf
     if error is None:
         return Verdict(Outcome.PASS)
     message, violations = str(error), getattr(error, "violations", ())
-    if isinstance(error, NotApplicableError):
-        return Verdict(Outcome.NOT_APPLICABLE, message)
+    if isinstance(error, (NotApplicableError, UnknownError)):
+        return Verdict(Outcome.UNKNOWN if isinstance(error, UnknownError) else Outcome.NOT_APPLICABLE, message)
     if isinstance(error, ViolationError) and all(level_of(v.req) != "MUST" for v in violations):
         return Verdict(Outcome.WARN, message, violations)
     if in_given or isinstance(error, NotTestableError):

@@ -17,6 +17,7 @@ STYLES = {
     Outcome.HANG: "bold red",
     Outcome.NOT_TESTABLE: "red",
     Outcome.WARN: "yellow",
+    Outcome.UNKNOWN: "magenta",
     Outcome.NOT_APPLICABLE: "dim",
 }
 

@@ -2,6 +2,9 @@
 
 import pytest
 
+from harness.outcome import Outcome
+from harness.registry.evidence import read
+
 pytest_plugins = ("pytester",)
 
 PLUGIN = ("-p", "harness.pytest_plugin", "--strict-markers", "--import-mode=importlib", "-p", "no:cacheprovider")
@@ -11,7 +14,7 @@ from pytest_bdd import given, then, when, scenarios
 from harness.checks.violation import Violation
 from harness.expect import ViolationError
 from harness.history import Exchange
-from harness.outcome import HangError, NotApplicableError
+from harness.outcome import HangError, LateError, NotApplicableError
 
 FRESH = (("x-correlation-id", "3d6f0a8e-2b5c-4d1e-8f90-1a2b3c4d5e6f"), ("content-type", "application/json"))
 
@@ -45,6 +48,17 @@ def waits():
 @when("a step is async")
 async def is_async(): pass
 
+@then("all is well")
+def all_is_well(): pass
+
+@given("a fault that does not happen")
+def no_fault(history):
+    history.fired = False
+
+@when("the harness is late")
+def is_late():
+    raise LateError("late by 90 ms")
+
 @then("it is wrong")
 def is_wrong():
     raise ViolationError([Violation("ORCH-2001", "this", "that")])
@@ -69,18 +83,55 @@ def run(
 
 
 def test_a_scenario_that_sends_something_and_breaks_no_rule_passes(pytester: pytest.Pytester) -> None:
-    result = run(pytester, "Given a request", "When nothing more happens")
+    result = run(pytester, "Given a request", "Then all is well")
 
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*1 PASS*"])
 
 
-@pytest.mark.req("OC-TEST-7006")
-def test_a_scenario_that_sends_nothing_fails(pytester: pytest.Pytester) -> None:
-    result = run(pytester, "When nothing more happens")
+@pytest.mark.req("OC-TEST-7006", "OC-TEST-7020")
+@pytest.mark.parametrize(
+    ("steps", "why"),
+    [
+        pytest.param(("When nothing more happens", "Then all is well"), "it sent nothing", id="sent-nothing"),
+        pytest.param(("Given a request", "When nothing more happens"), "it asserted nothing", id="asserted-nothing"),
+        pytest.param(
+            ("Given a request", "And a fault that does not happen", "Then all is well"),
+            "its fault did not happen",
+            id="no-fault",
+        ),
+    ],
+)
+def test_a_scenario_that_shows_nothing_is_unknown(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, steps: tuple[str, ...], why: str
+) -> None:
+    monkeypatch.setenv("LLAMA_ORCH_EVIDENCE", str(pytester.path / "evidence"))
+    result = run(pytester, *steps)
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*the scenario sent nothing*", "*1 NOT_TESTABLE*"])
+    result.stdout.fnmatch_lines([f"*{why}*", "*1 UNKNOWN*"])
+    (line,) = read(pytester.path / "evidence")
+    assert ("a-feature/a-scenario", "ORCH-2001", Outcome.UNKNOWN) == (line.check, line.requirement, line.verdict)
+
+
+@pytest.mark.req("OC-TEST-7026")
+def test_a_harness_that_is_late_makes_no_failure(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "Given a request", "When the harness is late", "Then all is well")
+
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*1 UNKNOWN*", "UNKNOWN test_a_scenario: late by 90 ms"])
+
+
+@pytest.mark.req("OC-TEST-7020")
+def test_ordinary_tests_leave_evidence_too(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLAMA_ORCH_EVIDENCE", str(pytester.path / "evidence"))
+    marked = "import pytest\n@pytest.mark.req('ORCH-2001')\ndef test_{0}(): assert {1}\n"
+    pytester.makepyfile(test_a=marked.format("b_c", 1), test_d=marked.format("e", 0))
+
+    pytester.runpytest_subprocess(*PLUGIN)
+
+    found = {line.check: line.verdict for line in read(pytester.path / "evidence")}
+    assert {"a/b-c": Outcome.PASS, "d/e": Outcome.FAIL} == found
 
 
 @pytest.mark.req("OC-TEST-7006")

@@ -4,7 +4,7 @@ import pytest
 
 from harness.checks.violation import Violation
 from harness.expect import ViolationError
-from harness.outcome import HangError, NotApplicableError, NotTestableError, Outcome
+from harness.outcome import HangError, NotApplicableError, NotTestableError, Outcome, UnknownError
 from harness.verdict import verdict_of
 
 LEVELS = {"ORCH-2001": "MUST", "ORCH-3006": "SHOULD", "ORCH-3092": "MAY"}
@@ -27,6 +27,7 @@ def violation(*ids: str) -> ViolationError:
         pytest.param(AssertionError("x"), True, Outcome.NOT_TESTABLE, id="given-failed"),
         pytest.param(HangError("x"), True, Outcome.NOT_TESTABLE, id="given-hung"),
         pytest.param(NotTestableError("x"), False, Outcome.NOT_TESTABLE, id="prerequisite"),
+        pytest.param(UnknownError("x"), False, Outcome.UNKNOWN, id="shown-nothing"),
         pytest.param(HangError("x"), False, Outcome.HANG, id="deadline"),
         pytest.param(RuntimeError("Timeout (>1s) from pytest-timeout."), False, Outcome.HANG, id="timeout"),
         pytest.param(NotApplicableError("x"), True, Outcome.NOT_APPLICABLE, id="does-not-apply"),
@@ -42,6 +43,7 @@ def test_what_was_raised_decides(error: BaseException | None, in_given: bool, ex
         (Outcome.PASS, False),
         (Outcome.WARN, False),
         (Outcome.NOT_APPLICABLE, False),
+        (Outcome.UNKNOWN, False),
         (Outcome.FAIL, True),
         (Outcome.HANG, True),
         (Outcome.NOT_TESTABLE, True),
