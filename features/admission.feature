@@ -57,6 +57,15 @@ Feature: Admission
       | a-workload-nobody-serves      |
       | another-sampler-profile       |
 
+  @ORCH-2009
+  Scenario: a task tells its place while it waits, and its tokens once it has ended
+    Given every slot is busy
+    And a task that waits
+    Then its answer tells its place and when it will start
+    When the slot becomes free
+    And its stream is read to the end
+    Then its answer tells the tokens of the stream
+
   Scenario Outline: every way to say the same task is accepted
     When a task is submitted with <what>
     Then it is accepted

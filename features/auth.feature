@@ -55,6 +55,7 @@ Feature: Authentication
     Then it is refused with UNAUTHENTICATED
     And its state is running
 
+  @OC-CTRL-2070
   Scenario: liveness needs no token
     When GET /healthz is sent without a token
     Then it is answered with 200

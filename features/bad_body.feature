@@ -1,4 +1,4 @@
-@ORCH-2006 @OC-CTRL-2030
+@ORCH-2006 @OC-CTRL-2030 @ORCH-2013 @OC-CTRL-2014
 Feature: Bad bodies
   Whatever is posted gets a typed error: never a defect, never a hang, and nothing is enqueued.
 

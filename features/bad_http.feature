@@ -1,4 +1,4 @@
-@ORCH-2006
+@ORCH-2006 @ORCH-2013 @OC-CTRL-2037
 Feature: Bad HTTP
   Bytes that no HTTP library would send are answered in the same envelope, and the server goes on.
 
@@ -25,6 +25,7 @@ Feature: Bad HTTP
       | chunks-that-are-none            |
       | a-tls-hello                     |
 
+  @OC-CTRL-2010
   Scenario Outline: a request that never becomes whole enqueues nothing
     When a client sends <part> and goes away
     Then nothing was enqueued
@@ -38,3 +39,11 @@ Feature: Bad HTTP
       | the-headers-only         |
       | half-the-body            |
       | half-the-chunks          |
+
+  @OC-CTRL-2045
+  Scenario: a body that does not come in time is refused
+    Given a server that waits 300 ms for a body
+    When half-the-body is sent, and nothing more
+    Then it is refused with REQUEST_TIMEOUT
+    And nothing was enqueued
+    And the server still answers

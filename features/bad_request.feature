@@ -1,4 +1,4 @@
-@ORCH-2006 @OC-CTRL-2030
+@ORCH-2006 @OC-CTRL-2030 @ORCH-2013 @OC-CTRL-2033
 Feature: Bad requests
   Paths, methods, types and sizes that the API does not have are refused in the same envelope.
 
@@ -17,6 +17,7 @@ Feature: Bad requests
       | application/jsonp                 |
       | nothing-at-all                    |
 
+  @OC-CTRL-2035
   Scenario Outline: a body of 10 MB is refused
     When a task of 10 MB is posted <how>
     Then it is refused with PAYLOAD_TOO_LARGE
@@ -54,7 +55,6 @@ Feature: Bad requests
       | GET /v1/sessions/ID        |
       | DELETE /v1/sessions/ID     |
       | GET /v1/pools/nobody/health |
-      | GET /                      |
       | GET /v1                    |
       | GET /v1/tasks/ID/nothing   |
 

@@ -31,6 +31,7 @@ Feature: Correlation
     When GET /v1/capabilities is sent 3 times
     Then the answers have 3 different UUIDv4 as X-Correlation-Id
 
+  @OC-CTRL-2053
   Scenario Outline: an id that is not printable or too long is refused
     When a task is submitted with an X-Correlation-Id that <is>
     Then it is refused with INVALID_PARAMS

@@ -5,6 +5,7 @@ Feature: Drain
   Background:
     Given a server of its own
 
+  @OC-CTRL-2036 @OC-POOL-3013
   Scenario: a draining pool refuses new tasks with a hint
     When the pool is drained within 60000 ms
     And a task is submitted

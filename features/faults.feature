@@ -2,12 +2,13 @@
 Feature: Engine faults
   An engine that dies or stands still ends its task with a typed, retriable error, and the server goes on.
 
-  @OC-CTRL-2030
+  @OC-CTRL-2030 @OC-CTRL-2032 @ORCH-2009
   Scenario: an engine that dies while it decodes is a reset worker
     Given a server whose engine dies after 5 tokens
     When a task of 20 tokens is submitted
     And its stream is read to the end
     Then it ended with WORKER_RESET, retriable, after 5 tokens
+    And its answer tells the error of the stream
 
   @ORCH-3016 @OC-CORE-1022
   Scenario: an engine that stands still is ended by the watchdog
@@ -23,3 +24,11 @@ Feature: Engine faults
     When a long task is submitted
     And its stream is read to the end
     Then it ended with DECODE_TIMEOUT, retriable, after 1 tokens or more
+
+  @OC-POOL-3013 @OC-POOL-3003 @ORCH-3018 @OC-CTRL-2036
+  Scenario: a pool whose only engine cannot come up is unavailable, and says why
+    Given a server whose engine has no model
+    When a task is submitted
+    Then it is refused with POOL_UNAVAILABLE
+    And nothing was enqueued
+    And the health of the pool says why

@@ -5,7 +5,7 @@ Feature: Metrics
   Background:
     Given a server
 
-  @OC-METRICS-7101 @OC-METRICS-7102
+  @OC-METRICS-7101 @OC-METRICS-7102 @OC-CTRL-2051 @OC-METRICS-7103
   Scenario: every series of the contract is there, with its type, its labels and within its budgets
     Given a task that has ended
     When the metrics are read
@@ -42,7 +42,7 @@ Feature: Metrics
     And the metrics are read
     Then slots_leaked_total has grown by 0
 
-  @OC-METRICS-7101
+  @OC-METRICS-7101 @OC-CTRL-2051
   Scenario: OpenMetrics is spoken to those who ask for it
     When the metrics are read as OpenMetrics
     Then they are OpenMetrics text

@@ -2,6 +2,7 @@
 Feature: Order of service
   Interactive goes before batch; within a lane, who came first goes first.
 
+  @ORCH-3000
   Scenario: interactive tasks overtake batch tasks, and each lane keeps its order
     Given a server with one slot
     And every slot is busy

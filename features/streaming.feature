@@ -19,7 +19,7 @@ Feature: Streaming
     Then started repeats what the admission said
     And started names engine, engine_version, pool_id, replica_id, sampler_profile_version and seed
 
-  @OC-METRICS-7110 @OC-CTRL-2023
+  @OC-METRICS-7110 @OC-CTRL-2023 @OC-CTRL-2026
   Scenario: metrics frames come after the start and before the end, with planning figures
     When a task is submitted
     And its stream is read to the end
@@ -31,6 +31,7 @@ Feature: Streaming
     And its stream is opened
     Then tokens arrive before the task has ended
 
+  @ORCH-2011
   Scenario: a late reader gets the whole transcript
     Given a task that has ended
     When its stream is read a second time
@@ -41,6 +42,7 @@ Feature: Streaming
     When two readers read it to the end
     Then both readers got the same frames
 
+  @ORCH-2011
   Scenario Outline: a reader that comes back misses nothing and gets nothing twice
     Given a task that has ended
     When a reader comes back after <frame>
@@ -52,16 +54,19 @@ Feature: Streaming
       | a-middle-frame  |
       | the-last-token  |
 
+  @ORCH-2011
   Scenario: a reader that comes back to a running task goes on where it was
     Given a running task of 64 tokens
     When its reader leaves after 4 tokens and comes back
     Then both parts together are the whole transcript
 
+  @OC-CTRL-2027
   Scenario: a reader that has seen the end is told not to come back
     Given a task that has ended
     When a reader comes back after the-terminal-frame
     Then it is told that there is nothing more
 
+  @OC-CTRL-2027
   Scenario Outline: a place that is none in this stream is refused
     Given a task that has ended
     When a reader comes back with Last-Event-ID <id>
@@ -79,6 +84,7 @@ Feature: Streaming
     Given a task that has ended
     Then its stream is text/event-stream and not stored
 
+  @OC-CTRL-2028
   Scenario: a waiting reader is kept alive by comments
     Given a server that sends a comment every 100 ms
     And every slot is busy
@@ -86,7 +92,7 @@ Feature: Streaming
     And its stream is opened
     Then 3 comments arrive before it starts
 
-  @OC-CTRL-2011
+  @OC-CTRL-2011 @OC-CTRL-2029
   Scenario: no more readers than a stream may have
     Given a server that allows 2 readers of a stream
     And a running task

@@ -125,6 +125,13 @@ def bytes_are_sent(world: World, name: str) -> None:
     world.answers.append(world.client.send_raw(hostile.NOT_HTTP[name](head, hostile.dumped(task))))
 
 
+@when(parsers.re(r"(?P<part>[a-z-]+) is sent, and nothing more$"))
+def a_part_is_sent(world: World, part: str) -> None:
+    world.bodies["task"] = task = world.body(prompt="x" * 256)
+    head = world.client.raw_head("POST", "/v1/tasks")
+    world.answers.append(world.client.send_raw(hostile.UNFINISHED[part](head, hostile.dumped(task))))
+
+
 @when(parsers.parse("a client sends {part} and goes away"))
 def a_client_goes_away(world: World, part: str) -> None:
     world.bodies["task"] = task = world.body(prompt="x" * 256)

@@ -1,5 +1,6 @@
 """Servers: the one under test, and those that a scenario needs with settings of its own."""
 
+from dataclasses import replace
 from typing import Any
 
 from pytest_bdd import given, parsers, then, when
@@ -74,6 +75,21 @@ def a_server_with_keep_alives(world: World, every_ms: int) -> None:
 @given(parsers.parse("a server that allows {readers:d} readers of a stream"))
 def a_server_with_few_readers(world: World, readers: int) -> None:
     _use(world, http={"readers_per_task_max": readers})
+
+
+@given(parsers.parse("a server that waits {body_ms:d} ms for a body"))
+def a_server_that_waits_for_bodies(world: World, body_ms: int) -> None:
+    _use(world, http={"body_ms": body_ms})
+
+
+@given("a server whose engine has no model")
+def a_server_whose_engine_has_no_model(world: World) -> None:
+    """The file that the pool's model names is not there."""
+    if world.servers.replica is not None:
+        raise NotApplicableError("a real engine does not fail on demand")
+    missing = "file:/nowhere/model.gguf"
+    target = world.servers.get(pool_settings({"model_ref": missing}, {"kind": "mock"}))
+    world.use(target, serving=replace(world.service, model_ref=missing, pool_id="default"))
 
 
 @given(parsers.parse("a server whose sessions live {ttl_ms:d} ms"))

@@ -263,6 +263,27 @@ def the_waiting_task_starts(world: World, within_ms: int) -> None:
     world.wait_state("task", "running", "ended", deadline_ms=within_ms)
 
 
+@then("its answer tells its place and when it will start")
+def its_answer_tells_its_place(world: World) -> None:
+    told = world.client.status(world.task_id("task")).json
+    if told.get("state") != "queued" or told.get("queue_position") != 0 or "predicted_start_ms" not in told:
+        raise ViolationError([Violation("ORCH-2009", "queued at 0, with predicted_start_ms", str(told))])
+
+
+@then("its answer tells the tokens of the stream")
+def its_answer_tells_its_tokens(world: World) -> None:
+    told, count = world.client.status(world.task_id("task")).json, len(world.stream("task").tokens)
+    if (told.get("state"), told.get("tokens_out")) != ("ended", count) or "queue_position" in told:
+        raise ViolationError([Violation("ORCH-2009", f"ended, {count} tokens, no place any more", str(told))])
+
+
+@then("its answer tells the error of the stream")
+def its_answer_tells_its_error(world: World) -> None:
+    told, error = world.client.status(world.task_id("task")).json, world.stream("task").frames[-1].payload
+    if told.get("state") != "failed" or (told.get("error") or {}).get("code") != error["code"]:
+        raise ViolationError([Violation("ORCH-2009", f"failed, with {error['code']}", str(told))])
+
+
 # ── parts ──
 
 

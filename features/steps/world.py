@@ -96,12 +96,12 @@ class World:
         """The ids of all tasks that were accepted."""
         return {str(e.json["task_id"]) for e in self.answers if e.status == 202 and isinstance(e.json, dict)}
 
-    def use(self, target: Target) -> None:
-        """Speak to this server from here on."""
+    def use(self, target: Target, *, serving: Service | None = None) -> None:
+        """Speak to this server from here on; what it serves is asked where it is not said."""
         self.tidy()
         self.target = target
         self.client = Client(target.url, token=target.token, history=self.history)
-        self.service = Service.of(target.capabilities())
+        self.service = serving or Service.of(target.capabilities())
         self.before = self.scrape()
 
     # ── tasks ──

@@ -26,7 +26,7 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
     assert Config() == load(file)
 
 
-@pytest.mark.req("OC-CONFIG-6001", "ORCH-3030")
+@pytest.mark.req("OC-CONFIG-6001", "OC-CONFIG-6005", "ORCH-3030")
 @pytest.mark.parametrize(
     ("text", "names"),
     [
@@ -183,7 +183,7 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
         load(tmp_path / "none.yaml")
 
 
-@pytest.mark.req("ORCH-3058")
+@pytest.mark.req("ORCH-3058", "OC-CONFIG-6003")
 def test_the_default_pool_is_the_embedded_mock() -> None:
     (pool,) = Config().pools
 

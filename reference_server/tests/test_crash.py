@@ -145,7 +145,7 @@ class Life:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.req("OC-CORE-1050", "OC-CORE-1051", "OC-CORE-1052")
+@pytest.mark.req("OC-CORE-1050", "OC-CORE-1051", "OC-CORE-1052", "OC-POOL-3040")
 def test_nothing_accepted_is_lost_or_run_twice_over_random_kills(tmp_path: Path, engine: Engine) -> None:
     rng = random.Random(SEED)  # noqa: S311 - it decides when to kill
     accepted: list[str] = []

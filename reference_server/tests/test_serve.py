@@ -97,13 +97,15 @@ def test_without_a_token_only_loopback_is_served() -> None:
     assert "LLORCH_API_TOKEN" in done.stderr
 
 
-@pytest.mark.req("OC-CTRL-2071")
+@pytest.mark.req("OC-CTRL-2071", "HME-003", "HME-004")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_with_zero_on_a_signal(number: signal.Signals) -> None:
-    with server() as (process, _):
+def test_it_ends_with_zero_on_a_signal_and_has_printed_its_one_line(number: signal.Signals) -> None:
+    with server() as (process, _):  # which has read that line
         process.send_signal(number)
 
         assert 0 == process.wait(timeout=10)
+        assert process.stdout is not None
+        assert "" == process.stdout.read()
 
 
 @pytest.mark.req("OC-CONFIG-6001")
@@ -124,7 +126,7 @@ def test_a_taken_port_is_a_clear_error() -> None:
     assert "address already in use" in done.stderr
 
 
-@pytest.mark.req("OC-POOL-3042")
+@pytest.mark.req("OC-POOL-3041", "OC-POOL-3042")
 def test_what_a_stand_in_engine_of_a_killed_server_left_behind_is_ended_at_the_next_start(tmp_path: Path) -> None:
     engine, model, left = tmp_path / "llama-server", tmp_path / "m.gguf", tmp_path / "left"
     engine.write_text(f"#!/bin/sh\nsetsid sleep 300 & echo $! > {left}.tmp; mv {left}.tmp {left}; wait\n")
@@ -142,7 +144,7 @@ def test_what_a_stand_in_engine_of_a_killed_server_left_behind_is_ended_at_the_n
 
 
 @pytest.mark.real_engine
-@pytest.mark.req("ORCH-3001", "ORCH-3002", "ORCH-3054", "ORCH-1102")
+@pytest.mark.req("ORCH-3001", "ORCH-3002", "ORCH-3054", "ORCH-1102", "OC-POOL-3040", "OC-POOL-3041")
 def test_real_a_supervised_llama_server_is_preloaded_and_ends_with_us(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("{experimental_cpu: true, pools: [{replicas: [{kind: supervised, threads: 1}]}]}")

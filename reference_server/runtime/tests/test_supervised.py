@@ -37,7 +37,7 @@ def test_without_devices_no_layer_is_sent_to_a_gpu() -> None:
     assert "-ngl" not in line(SupervisedEngine())
 
 
-@pytest.mark.req("OC-POOL-3020", "OC-POOL-3012")
+@pytest.mark.req("OC-POOL-3020", "OC-POOL-3012", "OC-CORE-1011")
 @pytest.mark.parametrize(("devices", "seen"), [((), "[]"), ((1,), "[1]"), ((1, 0), "[1,0]")])
 async def test_a_process_sees_the_devices_of_its_mask_and_no_others(
     monkeypatch: pytest.MonkeyPatch, devices: tuple[int, ...], seen: str
