@@ -9,11 +9,11 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tools import gen_config, gen_models
+from tools import gen_client, gen_config, gen_models
 
 Generator = Callable[[Path], Mapping[Path, str]]
 
-GENERATORS: Sequence[Generator] = (gen_models.generate, gen_config.generate)
+GENERATORS: Sequence[Generator] = (gen_models.generate, gen_client.generate, gen_config.generate)
 FOLDERS = (Path("contracts/models"),)  # hold generated files only, but for an `__init__.py`
 
 
