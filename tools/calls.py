@@ -123,7 +123,7 @@ class Contract:
         if len(others) != (1 if is_stream else 0):  # a stream has 204 too: nothing comes any more
             raise UnknownKeywordError(f"{operation['operationId']}: more than one kind of success")
         arguments = self._arguments(plane, path, operation)
-        if answer == "str":
+        if len(success.get("content", ())) > 1:
             _choose_format(arguments, list(success["content"]))
         if is_stream:
             argument = arguments.headers.pop("Last-Event-ID")  # a resumed stream sends its own

@@ -507,11 +507,10 @@ class OrchQueueClient(Connection):
         """
         return self._call(GET_STATUS, headers={"X-Correlation-Id": correlation_id})
 
-    def get_status_page(self, *, accept: Literal["text/html"] = "text/html", correlation_id: str | None = None) -> Answer[str]:
+    def get_status_page(self, *, correlation_id: str | None = None) -> Answer[str]:
         """A page for people that shows `/v1/status` live. It asks for the token itself, and needs none to be read. `GET /`
 
         Args:
-            accept: The format that is asked for.
             correlation_id: Echoed on the answer; without it the server makes a UUIDv4.
 
         Returns:
@@ -523,7 +522,7 @@ class OrchQueueClient(Connection):
                 403: The token is wrong.
                 500: A defect of the server.
         """
-        return self._call(GET_STATUS_PAGE, headers={"X-Correlation-Id": correlation_id, "Accept": accept})
+        return self._call(GET_STATUS_PAGE, headers={"X-Correlation-Id": correlation_id})
 
 
 class AsyncOrchQueueClient(AsyncConnection):
@@ -961,11 +960,10 @@ class AsyncOrchQueueClient(AsyncConnection):
         """
         return await self._call(GET_STATUS, headers={"X-Correlation-Id": correlation_id})
 
-    async def get_status_page(self, *, accept: Literal["text/html"] = "text/html", correlation_id: str | None = None) -> Answer[str]:
+    async def get_status_page(self, *, correlation_id: str | None = None) -> Answer[str]:
         """A page for people that shows `/v1/status` live. It asks for the token itself, and needs none to be read. `GET /`
 
         Args:
-            accept: The format that is asked for.
             correlation_id: Echoed on the answer; without it the server makes a UUIDv4.
 
         Returns:
@@ -977,4 +975,4 @@ class AsyncOrchQueueClient(AsyncConnection):
                 403: The token is wrong.
                 500: A defect of the server.
         """
-        return await self._call(GET_STATUS_PAGE, headers={"X-Correlation-Id": correlation_id, "Accept": accept})
+        return await self._call(GET_STATUS_PAGE, headers={"X-Correlation-Id": correlation_id})
