@@ -1,11 +1,12 @@
 """`llama-orch engines install | plan | list`."""
 
 import json
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Final
 
 import typer
 
-from reference_server.provision import cache, llamacpp, models
+from reference_server.provision import cache, environment, llamacpp, models, triton, vllm
 from reference_server.provision.console import say
 from reference_server.provision.errors import ProvisionError
 
@@ -18,13 +19,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-EngineArgument = Annotated[str, typer.Argument(help="Which engine: llamacpp.", metavar="ENGINE")]
+INSTALL: Final[dict[str, Callable[[], object]]] = {
+    "llamacpp": llamacpp.install,
+    "vllm": vllm.install,
+    "triton": triton.install,
+}
+PLAN: Final[dict[str, Callable[[], dict[str, object]]]] = {
+    "llamacpp": llamacpp.plan_as_dict,
+    "vllm": lambda: environment.plan_as_dict(vllm.plan()),
+    "triton": lambda: environment.plan_as_dict(triton.plan()),
+}
+KNOWN = ", ".join(INSTALL)
+
+EngineArgument = Annotated[str, typer.Argument(help=f"Which engine: {KNOWN}.", metavar="ENGINE")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _require_known(engine: str) -> None:
-    if engine != "llamacpp":
-        raise typer.BadParameter(f"{engine!r} cannot be installed; known: llamacpp", param_hint="ENGINE")
+    if engine not in INSTALL:
+        raise typer.BadParameter(f"{engine!r} cannot be installed; known: {KNOWN}", param_hint="ENGINE")
 
 
 @app.command()
@@ -34,11 +47,20 @@ def install(
 ) -> None:
     """Build or fetch ENGINE unless the cache has it.
 
-    Example: llama-orch engines install llamacpp --with-model
+    llamacpp is built from source; vllm (4 GB, on the CPU, with a tiny random model) and triton (with a model that makes
+    its text up) come as packages, each into an environment of its own.
+
+    Examples:
+
+      llama-orch engines install llamacpp --with-model
+
+      llama-orch engines install vllm
     """
     _require_known(engine)
+    if with_model and engine != "llamacpp":
+        raise typer.BadParameter(f"{engine} brings its model with it", param_hint="--with-model")
     try:
-        llamacpp.install()
+        INSTALL[engine]()
         if with_model:
             models.install()
     except ProvisionError as error:
@@ -56,7 +78,7 @@ def plan(engine: EngineArgument) -> None:
     Example: llama-orch engines plan llamacpp
     """
     _require_known(engine)
-    typer.echo(json.dumps(llamacpp.plan_as_dict(), indent=2))
+    typer.echo(json.dumps(PLAN[engine](), indent=2))
 
 
 @app.command(name="list")
@@ -70,7 +92,7 @@ def list_(as_json: AsJson = False) -> None:  # noqa: FBT002 - typer's flags
         typer.echo(json.dumps(found, indent=2))
         return
     for engine in found["engines"]:
-        typer.echo(f"engine  {engine['engine']} {engine['version']}  {engine['binary']}")
+        typer.echo(f"engine  {engine['engine']} {engine['version']}  {engine.get('binary') or engine['python']}")
     for model in found["models"]:
         typer.echo(f"model   {model['id']}  {model['path']}")
     if not any(found.values()):

@@ -10,16 +10,13 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-from reference_server.provision import archives, cache, download, package_index
-from reference_server.provision.console import CONSOLE, say
+from reference_server.provision import archives, cache, download, package_index, step
+from reference_server.provision.console import say
 from reference_server.provision.errors import PreflightError, ProvisionError
 
 VERSION = "b11434"
@@ -110,55 +107,15 @@ def _build(cmake: list[str], wanted: Plan, archive: Path, staging: Path) -> None
     trees = [path.parent for path in source.glob("*/llama.cpp/CMakeLists.txt")]
     if len(trees) != 1:
         raise ProvisionError(f"{archive.name}: holds {len(trees)} llama.cpp trees, expected one")
-    log_file = cache.root() / "logs" / f"llamacpp-{wanted.key}.log"
-    log_file.parent.mkdir(parents=True, exist_ok=True)
-    log_file.write_bytes(b"")
+    log_file = step.new_log(f"llamacpp-{wanted.key}", cache.root() / "logs")
     configure = [*cmake, "-S", str(trees[0]), "-B", str(build), "-G", wanted.generator, *wanted.flags]
     compile_ = [*cmake, "--build", str(build), "--target", "llama-server", "--parallel", str(os.cpu_count() or 1)]
-    _run("configuring", configure, log_file)
-    _run("compiling", compile_, log_file)
+    step.run("configuring", configure, log_file, percent=_percent)
+    step.run("compiling", compile_, log_file, percent=_percent)
     (staging / "bin").mkdir()
     shutil.move(build / "bin" / "llama-server", staging / "bin" / "llama-server")
     shutil.rmtree(source)
     shutil.rmtree(build)
-
-
-def _run(step: str, command: list[str], log_file: Path) -> None:
-    """Run one step with progress; Ctrl-C ends its whole process group."""
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True
-    ) as child:
-        try:
-            _follow(step, child, log_file)
-        except BaseException:
-            os.killpg(child.pid, signal.SIGKILL)
-            raise
-    code = child.returncode
-    if code != 0:
-        tail = "\n".join(log_file.read_text(errors="replace").splitlines()[-15:])
-        raise ProvisionError(f"{step} failed with exit code {code}; the whole log is {log_file}\n{tail}")
-
-
-def _follow(step: str, child: subprocess.Popen[str], log_file: Path) -> None:
-    """Write the child's output to the log, and show how far it is."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-    )
-    is_live = CONSOLE.is_terminal
-    with Progress(*columns, console=CONSOLE, disable=not is_live) as progress, log_file.open("a") as log:
-        bar, said = progress.add_task(step, total=100), -1
-        for line in child.stdout or ():
-            log.write(line)
-            percent = _percent(line)
-            if percent is not None:
-                progress.update(bar, completed=percent)
-                if not is_live and percent // 10 > said:
-                    said = percent // 10
-                    say(f"{step}: {percent} %")
-        progress.update(bar, completed=100)
 
 
 def _percent(line: str) -> int | None:
