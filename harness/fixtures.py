@@ -12,7 +12,7 @@ import pytest
 
 if TYPE_CHECKING:
     from harness.client import Client
-    from harness.engines.real_llamacpp import RealLlama
+    from harness.engines.real_engine import RealEngine
     from harness.history import History
     from harness.target import Servers, Target
 
@@ -22,18 +22,18 @@ COULD_NOT_RUN = 3
 @pytest.fixture(scope="session")
 def real_engine(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> "Iterator[RealLlama | None]":
-    """The llama-server of a run that requires a real one and starts its own server; None otherwise."""
-    from harness.engines.real_llamacpp import RealLlama, installed
-    from harness.stand_in import is_real_required
+) -> "Iterator[RealEngine | None]":
+    """The engine of a run that requires a real one and starts its own server; None otherwise."""
+    from harness.engines.real import start
+    from harness.stand_in import required_engine
     from harness.target import CannotRunError
 
-    options = request.config.option
-    if not is_real_required() or options.server_url or options.server_cmd:
+    options, wanted = request.config.option, required_engine()
+    if wanted is None or options.server_url or options.server_cmd:
         yield None
         return
     try:
-        engine = RealLlama(installed(), folder=tmp_path_factory.mktemp("engine"))
+        engine = start(wanted, folder=tmp_path_factory.mktemp("engine"))
     except CannotRunError as error:
         _could_not_run(str(error))
     yield engine
@@ -41,14 +41,17 @@ def real_engine(
 
 
 @pytest.fixture(scope="session")
-def engine_url(request: pytest.FixtureRequest, real_engine: "RealLlama | None") -> str | None:
-    """The llama-server behind the server under test, where it can be reached."""
-    return real_engine.url if real_engine is not None else request.config.getoption("--engine-url")
+def engine_url(request: pytest.FixtureRequest, real_engine: "RealEngine | None") -> str | None:
+    """The llama-server behind the server under test, where it can be reached; no other engine has its native API."""
+    if real_engine is not None:
+        return real_engine.url if real_engine.name == "llamacpp" else None
+    given: str | None = request.config.getoption("--engine-url")
+    return given
 
 
 @pytest.fixture(scope="session")
 def servers(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, real_engine: "RealLlama | None"
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, real_engine: "RealEngine | None"
 ) -> "Iterator[Servers]":
     """Starts servers with settings of their own; all are stopped at the end, also when the run is terminated."""
     from harness.target import REFERENCE_SERVER, Servers, split
@@ -71,7 +74,7 @@ def servers(
 @pytest.fixture(scope="session")
 def target(request: pytest.FixtureRequest, servers: "Servers") -> "Target":
     """The server under test: ready, and no stand-in where a real engine is required."""
-    from harness.stand_in import REQUIRE_ENV, is_real_required, why_stand_in
+    from harness.stand_in import why_not_required
     from harness.target import CannotRunError, Target
 
     url, token_env = request.config.getoption("--server-url"), request.config.getoption("--token-env")
@@ -80,9 +83,8 @@ def target(request: pytest.FixtureRequest, servers: "Servers") -> "Target":
         capabilities = found.capabilities()
     except CannotRunError as error:
         _could_not_run(str(error))
-    why = why_stand_in(capabilities)
-    if is_real_required() and why is not None:
-        _could_not_run(f"{REQUIRE_ENV} forbids stand-ins, and {found.url} is one: {why}")
+    if (why := why_not_required(capabilities)) is not None:
+        _could_not_run(f"{found.url}: {why}")
     if (events := request.config.pluginmanager.getplugin("orchqueue-events")) is not None:
         events.target_ready(found.url, capabilities)
     return found

@@ -164,10 +164,14 @@ def pool_settings(pool: Settings, replica: Settings | None, **other: Any) -> Set
 
     Args:
         pool: its settings, without replicas.
-        replica: its one replica; None = the server's default.
+        replica: its one replica; None = the server's default. An `engine` in it is the pool's: its adapter.
         other: top-level settings.
     """
-    return {"pools": [{**pool, **({"replicas": [replica]} if replica else {})}], **other}
+    if replica is None:
+        return {"pools": [pool], **other}
+    engine = {"engine": replica["engine"]} if "engine" in replica else {}
+    own = {name: value for name, value in replica.items() if name != "engine"}
+    return {"pools": [{**engine, **pool, "replicas": [own]}], **other}
 
 
 def split(command: str) -> list[str]:

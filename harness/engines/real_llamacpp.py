@@ -1,29 +1,19 @@
 """The real llama-server with a small real model, started for a run and stopped after it.
 
-What is installed is asked of `python -m reference_server engines list --json`: the harness knows no cache folder.
-
 Source: ORCH-3051, ORCH-3054.
 """
 
 import hashlib
-import json
-import socket
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from harness.process import DidNotStartError, Process
+from harness.engines.installed import installed_engine, listed
+from harness.engines.real_engine import ANSWER_S, RealEngine, free_port
 from harness.target import CannotRunError, Settings
 
-LIST = (sys.executable, "-m", "reference_server", "engines", "list", "--json")
-LIST_S = 60.0
-LOADING_MS = 120_000  # SmolLM2 takes 3 s when the machine is idle
-STOP_MS = 5_000
-ANSWER_S = 120.0
 CTX = 2048
 # One thread: two wait for each other in a spin lock, and where anything else runs on the same two cores 20 tokens were
 # seen to take 44 s instead of 0.4 s.
@@ -46,53 +36,57 @@ def installed() -> Installed:
     Raises:
         CannotRunError: one is missing; the text says how to get it.
     """
-    done = subprocess.run(LIST, capture_output=True, text=True, timeout=LIST_S, check=False)
-    try:
-        listed = json.loads(done.stdout)
-        binaries = [entry["binary"] for entry in listed["engines"] if entry["engine"] == "llamacpp"]
-        models = [entry["path"] for entry in listed["models"]]
-    except (ValueError, KeyError, TypeError):
-        raise CannotRunError(f"{' '.join(LIST)} failed: {done.stderr.strip() or done.stdout.strip()}") from None
-    if not binaries:
-        raise CannotRunError(f"no llama-server is installed; {HOW_TO_INSTALL}")
+    binary = installed_engine("llamacpp")["binary"]
+    models = [str(entry["path"]) for entry in listed()["models"] if "path" in entry]
     if not models:
         raise CannotRunError(f"no model is installed; {HOW_TO_INSTALL}")
-    return Installed(binaries[-1], models[-1])
+    return Installed(binary, models[-1])
 
 
-class RealLlama:
-    """One running llama-server with a single slot, set up for strict determinism."""
+class RealLlama(RealEngine):
+    """One llama-server, set up for strict determinism.
 
-    def __init__(self, what: Installed, *, folder: Path) -> None:
-        self.url = f"http://127.0.0.1:{_free_port()}"
+    Args:
+        args: further arguments, `--embeddings` for one.
+    """
+
+    name = "llamacpp"
+
+    def __init__(self, what: Installed, *, folder: Path, args: tuple[str, ...] = ()) -> None:
         self.model = what.model
-        port = self.url.rpartition(":")[2]
-        self._process = Process(
+        port = free_port()
+        super().__init__(
             [
-                *(what.binary, "-m", what.model, "--host", "127.0.0.1", "--port", port),
-                *("--parallel", "1", "--no-cont-batching", "-c", str(CTX), "--metrics", "--slots", "-t", THREADS),
+                *(what.binary, "-m", what.model, "--host", "127.0.0.1", "--port", str(port)),
+                *(
+                    "--parallel",
+                    "1",
+                    "--no-cont-batching",
+                    "-c",
+                    str(CTX),
+                    "--metrics",
+                    "--slots",
+                    "-t",
+                    THREADS,
+                    *args,
+                ),
             ],
+            url=f"http://127.0.0.1:{port}",
             folder=folder,
         )
-        try:
-            self._process.wait_ready(self._is_ready, deadline_ms=LOADING_MS)
-        except DidNotStartError as error:
-            raise CannotRunError(f"the engine did not start\n{error}") from None
 
     @property
     def replica(self) -> Settings:
-        """How a server's configuration names this engine."""
-        return {"kind": "external", "url": self.url, "model_file": self.model}
+        """With the file of its model, for the digest."""
+        return {**super().replica, "model_file": self.model}
 
-    def stop(self) -> None:
-        """Stop it."""
-        self._process.stop(deadline_ms=STOP_MS)
+    def version(self) -> str:
+        """From its properties."""
+        return properties(self.url).build
 
-    def _is_ready(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/health", timeout=1.0, trust_env=False).status_code == 200
-        except httpx.HTTPError:
-            return False
+    def running(self) -> int:
+        """Busy slots."""
+        return busy_slots(self.url)
 
 
 def busy_slots(engine_url: str) -> int:
@@ -125,9 +119,3 @@ def completion(engine_url: str, body: dict[str, Any]) -> str:
     """The text of a llama-server's own answer to `POST /completion`, past every orchestrator."""
     answer = httpx.post(f"{engine_url}/completion", json={**body, "stream": False}, timeout=ANSWER_S, trust_env=False)
     return str(answer.raise_for_status().json()["content"])
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])

@@ -1,7 +1,7 @@
 """vLLM on the CPU, in an environment of its own, with a tiny model of random weights to run it on.
 
 The wheel of vLLM for CPUs is fetched by hash; PyTorch by version alone, because machines differ in which build of it
-fits them. The model is made here: a Llama of two layers whose text means nothing, and which never ends by itself.
+fits them. The model is made here: a small Llama whose text means nothing, and which never ends by itself.
 
 Source: ORCH-3055, ORCH-3200, OC-CONFIG-6024.
 """

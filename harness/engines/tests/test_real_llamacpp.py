@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from harness.engines import real_llamacpp
+from harness.engines import installed as installs
 from harness.engines.real_llamacpp import Installed, busy_slots, completion, installed
 from harness.target import CannotRunError
 from harness.tests.tiny_server import TinyServer, answer
@@ -15,7 +15,7 @@ MODEL = {"id": "small", "path": "/models/small.gguf"}
 
 
 def listing(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setattr(real_llamacpp, "LIST", (sys.executable, "-c", f"print({text!r})"))
+    monkeypatch.setattr(installs, "LIST", (sys.executable, "-c", f"print({text!r})"))
 
 
 @pytest.mark.req("ORCH-3051")
@@ -30,7 +30,7 @@ def test_the_last_engine_and_model_of_the_list_are_taken(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        pytest.param('{"engines": [], "models": []}', "no llama-server is installed; install it with", id="none"),
+        pytest.param('{"engines": [], "models": []}', "no llamacpp is installed; install it with", id="none"),
         pytest.param(json.dumps({"engines": [ENGINE], "models": []}), "no model is installed; install", id="no-model"),
         pytest.param("broken", "failed: broken", id="no-listing"),
     ],
