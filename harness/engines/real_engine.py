@@ -60,6 +60,14 @@ class RealEngine(ABC):
         """Kill it, and all that it has started, without a word."""
         self.process.kill()
 
+    def break_inside(self) -> str | None:
+        """Make it send an error inside the stream that is open.
+
+        Returns:
+            Why it cannot be made to, or None where it was.
+        """
+        return "it has no error inside a stream that can be provoked"
+
     def get(self, path: str) -> Any:
         """The JSON that it answers."""
         return httpx.get(self.url + path, timeout=ANSWER_S, trust_env=False).raise_for_status().json()

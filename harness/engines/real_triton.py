@@ -43,3 +43,6 @@ class RealTriton(RealEngine):
     def running(self) -> int:
         """From its metrics, which the model feeds."""
         return int(gauge(f"{self.metrics_url}/metrics", "nv_trt_llm_request_metrics", 'request_type="active"'))
+
+    def break_inside(self) -> None:
+        """Nothing has to be done: it refuses an answer that outgrows its context once it gets there."""

@@ -3,6 +3,8 @@
 Source: ORCH-3055, OC-TEST-7010.
 """
 
+import os
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -51,3 +53,19 @@ class RealVllm(RealEngine):
     def running(self) -> int:
         """From its metrics."""
         return int(gauge(f"{self.url}/metrics", "vllm:num_requests_running"))
+
+    def break_inside(self) -> str | None:
+        """Kill its engine core, a process of its own: the server in front of it lives, and says so in the stream."""
+        group = [path for path in Path("/proc").glob("[0-9]*") if _group_of(path) == self.process.pid]
+        cores = [int(path.name) for path in group if b"VLLM::EngineCore" in (path / "cmdline").read_bytes()]
+        for pid in cores:
+            os.kill(pid, signal.SIGKILL)
+        return None if cores else "its engine core was not found"
+
+
+def _group_of(process: Path) -> int | None:
+    """The process group of a `/proc/PID`; None where it has ended."""
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[2])
+    except (OSError, ValueError, IndexError):
+        return None

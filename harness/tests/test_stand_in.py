@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.conform import Selection, command
-from harness.stand_in import REQUIRE_ENV, is_real_required, why_stand_in
+from harness.stand_in import REQUIRE_ENGINE_ENV, REQUIRE_ENV, is_real_required, why_not_required, why_stand_in
 from harness.tests.tiny_server import TinyServer, answer
 
 REAL = {"engine": "llamacpp", "engine_version": "b11434", "features": {"stand_in": False}}
@@ -46,9 +46,32 @@ def test_stand_ins_are_told(capabilities: object, why: str) -> None:
 
 @pytest.mark.parametrize(("value", "expected"), [("1", True), ("yes", True), ("0", False), ("", False)])
 def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch, value: str, expected: bool) -> None:
+    monkeypatch.delenv(REQUIRE_ENGINE_ENV, raising=False)
     monkeypatch.setenv(REQUIRE_ENV, value)
 
     assert expected == is_real_required()
+
+
+@pytest.mark.req("OC-TEST-7010", "OC-TEST-7006")
+@pytest.mark.parametrize(
+    ("wanted", "served", "why"),
+    [
+        pytest.param("vllm", REAL, "wants vllm, and this serves llamacpp", id="another-engine"),
+        pytest.param("llamacpp", {**REAL, "engine_version": "mock-1.0"}, "forbids stand-ins", id="a-stand-in"),
+        pytest.param("llamacpp", REAL, None, id="the-engine"),
+        pytest.param("", {**REAL, "engine_version": "mock-1.0"}, None, id="none-is-wanted"),
+    ],
+)
+def test_a_run_on_one_engine_takes_no_other(
+    monkeypatch: pytest.MonkeyPatch, wanted: str, served: dict[str, Any], why: str | None
+) -> None:
+    monkeypatch.delenv(REQUIRE_ENV, raising=False)
+    monkeypatch.setenv(REQUIRE_ENGINE_ENV, wanted)
+
+    found = why_not_required({"engines": [served]})
+
+    assert (why is None) == (found is None)
+    assert (why or "") in (found or "")
 
 
 @pytest.mark.req("ORCH-3051", "OC-TEST-7007")
