@@ -35,6 +35,8 @@ from reference_server.engines.mock import Mock
 from reference_server.engines.tgi import Tgi
 from reference_server.engines.triton import Triton
 from reference_server.engines.vllm import Vllm
+from reference_server.policy.hooks import Hooked, Policies
+from reference_server.policy.sandbox import Bounds, Plugin, PluginRefusedError
 from reference_server.runtime.clock import now_ms
 from reference_server.runtime.gpus import read_gpus, watch_gpus
 from reference_server.runtime.launchers import Attached, Launcher
@@ -145,6 +147,7 @@ async def _serve(
     watchdogs = {pool.id: pool.watchdog for pool in config.pools}
     running = Running(current=current, core=core, readers=readers, watchdogs=watchdogs)
     loop.add_signal_handler(signal.SIGHUP, partial(_reload, running, reread))
+    policies = Policies(_plugin(plugin) for plugin in config.plugins)
     keepers: dict[tuple[str, str], ReplicaKeeper] = {}
     orchestrator = Orchestrator(
         core,
@@ -153,6 +156,7 @@ async def _serve(
         readers=readers,
         durable=store.durable,
         launchers=partial(_relaunch, config, core.catalog),
+        policies=policies,
     )
     metrics = Metrics(
         core,
@@ -189,6 +193,7 @@ async def _serve(
                 serving.add_done_callback(lambda _: watching.cancel())
             group.create_task(_announce(config, port, orchestrator, is_open=token is None))
     finally:
+        policies.close()
         await runner.cleanup()
 
 
@@ -215,6 +220,19 @@ async def _announce(config: Config, port: int, orchestrator: Orchestrator, *, is
     sys.stdout.flush()
     if is_open:
         structlog.get_logger().warning("no token is set: whoever reaches this loopback address may use it", url=url)
+
+
+def _plugin(plugin: configuration.Plugin) -> Hooked:
+    """A policy plugin, loaded.
+
+    Raises:
+        CannotServeError: it cannot be; a server without a policy that it was told to have does not serve.
+    """
+    bounds = Bounds(fuel=plugin.fuel, memory_bytes=plugin.memory_bytes, wall_ms=plugin.wall_ms)
+    try:
+        return Hooked(plugin.id, Plugin(Path(plugin.file).read_bytes(), bounds), frozenset(plugin.hooks))
+    except (OSError, PluginRefusedError) as error:
+        raise CannotServeError(f"policy plugin {plugin.id} ({plugin.file}): {error}") from None
 
 
 def restore(core: Core, records: Sequence[Record], now: int) -> None:

@@ -231,6 +231,24 @@ class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     liveness_open: bool = True
 
 
+class Plugin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A policy plugin: a WebAssembly module that is asked before something happens (`policy/hooks.py`).
+
+    Attributes:
+        id: its name in logs and refusals.
+        file: the module.
+        hooks: where it is asked.
+        fuel, memory_bytes, wall_ms: what one call may use; a call that wants more has failed.
+    """
+
+    id: Name
+    file: FolderPath
+    hooks: Annotated[tuple[Literal["admission", "placement", "outbound"], ...], msgspec.Meta(min_length=1)]
+    fuel: Positive = 10_000_000
+    memory_bytes: Positive = 16 * 1024 * 1024
+    wall_ms: Positive = 200
+
+
 class Artifacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Stored texts.
 
@@ -261,6 +279,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     http: Http = Http()
     artifacts: Artifacts = Artifacts()
     model_folders: tuple[FolderPath, ...] = ()
+    plugins: tuple[Plugin, ...] = ()
     experimental_cpu: bool = False
 
 

@@ -32,7 +32,7 @@ class UnauthenticatedError(ApiError):
 
 
 class ForbiddenError(ApiError):
-    """The token is wrong, or the Host or Origin is not allowed."""
+    """The token is wrong, the Host or Origin is not allowed, or a policy plugin refused the task."""
 
     CODE = "FORBIDDEN"
     RETRIABLE = False

@@ -100,11 +100,12 @@ class Core:
 
     # ── admission and dispatch ──
 
-    def submit(self, request: TaskRequest, *, tokens_in: int, now_ms: int) -> Task:
+    def submit(self, request: TaskRequest, *, tokens_in: int, now_ms: int, placement_hint: str | None = None) -> Task:
         """Admit a task, and dispatch it at once when a slot is free.
 
         Args:
             tokens_in: tokens of the prompt, exact or an upper bound.
+            placement_hint: the replica that gets it if it is Ready and has a slot free.
 
         Returns:
             The new task; for a repeated request the one that it made first.
@@ -116,7 +117,7 @@ class Core:
         if known is not None:
             return known
         try:
-            return self._admit(request, tokens_in=tokens_in, now_ms=now_ms)
+            return self._admit(request, tokens_in=tokens_in, now_ms=now_ms, placement_hint=placement_hint)
         except RefusedError as refusal:
             self.note_rejection(request.engine, refusal.failure)
             raise
@@ -125,7 +126,7 @@ class Core:
         """Tell the observers of a refusal, also of one that was decided before `submit`."""
         self._effects.append(TaskRejected(engine, failure))
 
-    def _admit(self, request: TaskRequest, *, tokens_in: int, now_ms: int) -> Task:
+    def _admit(self, request: TaskRequest, *, tokens_in: int, now_ms: int, placement_hint: str | None) -> Task:
         self.limits.require_admission(now_ms)
         pool = self.pool_for(request.engine, request.model_ref)
         self._require_model(request, pool, now_ms)
@@ -142,6 +143,7 @@ class Core:
             admitted_ms=now_ms,
             predicted_start_ms=predicted_start_ms,
             prompt_tokens_most=tokens_in,
+            placement_hint=placement_hint,
         )
         try:
             placed = pool.queue.put(task.id, request.priority, tokens=request.tokens_expected)
@@ -174,7 +176,8 @@ class Core:
             task = self._tasks[task_id]
             session = self.sessions.get(task.request.session_id, now_ms)
             affine_to = session.replica_id if session else None
-            replica_id = placement.choose((r.view() for r in pool.replicas.values()), affine_to=affine_to)
+            views = (r.view() for r in pool.replicas.values())
+            replica_id = placement.choose(views, affine_to=task.placement_hint or affine_to)
             assert replica_id is not None, "slots_free > 0 means that a Ready replica has one"  # noqa: S101
             pool.replicas[replica_id].lease(task_id)
             task.advance("dispatch")

@@ -79,6 +79,7 @@ class Task:
     Attributes:
         queue_position, predicted_start_ms: as answered at admission.
         prompt_tokens_most: as admission counted them; what the engine counts is in `tokens_in` after its end.
+        placement_hint: the replica where a policy plugin would rather have it.
         failed_over: another replica than the session's own decodes it, without its KV cache.
     """
 
@@ -98,6 +99,7 @@ class Task:
     tokens_in: int = 0
     prompt_tokens_most: int = 0
     failed_over: bool = False
+    placement_hint: str | None = None
     failure: Failure | None = None
 
     @property

@@ -30,6 +30,7 @@ from reference_server.domain.faults import Fault
 from reference_server.domain.pool import Phase, Pool
 from reference_server.domain.task import Task, TaskRequest
 from reference_server.engines.base import EngineError
+from reference_server.policy.hooks import Policies
 from reference_server.runtime.clock import now_ms
 from reference_server.runtime.launchers import Launcher, Parked
 from reference_server.runtime.readers import Reader, Readers
@@ -74,10 +75,12 @@ class Orchestrator:
         readers: Readers,
         durable: Callable[[], Awaitable[bool]],
         launchers: LauncherOf,
+        policies: Policies | None = None,
     ) -> None:
         self.core = core
         self.since_ms = now_ms()
         self._launchers = launchers
+        self._policies = policies or Policies()
         self.readers = readers
         self._durable = durable
         self._keepers = keepers
@@ -100,7 +103,8 @@ class Orchestrator:
         """
         try:
             tokens_in = await self._tokens_in(request)
-            task = self.core.submit(request, tokens_in=tokens_in, now_ms=now_ms())
+            hint = await self._policy(request)
+            task = self.core.submit(request, tokens_in=tokens_in, now_ms=now_ms(), placement_hint=hint)
         finally:
             self.settle_effects()
         await self._require_durable(task)
@@ -333,6 +337,26 @@ class Orchestrator:
             self.settle_effects()
 
     # ── parts ──
+
+    async def _policy(self, request: TaskRequest) -> str | None:
+        """Ask the plugins, except about a task that is there already.
+
+        Returns:
+            The replica where they would rather have it.
+
+        Raises:
+            RefusedError: one of them refused it, or failed.
+        """
+        asked = self._policies.asks("admission") or self._policies.asks("placement")
+        if not asked or self.core.find_repeat(request) is not None:
+            return None
+        try:
+            pool = self.core.pool_for(request.engine, request.model_ref)
+            await self._policies.require_admission(request, pool)
+        except RefusedError as refusal:
+            self.core.note_rejection(request.engine, refusal.failure)
+            raise
+        return await self._policies.placement_hint(request, [replica.view() for replica in pool.replicas.values()])
 
     async def _tokens_in(self, request: TaskRequest) -> int:
         """Count the prompt's tokens: by an upper bound where that is enough, else by the pool's own engine."""

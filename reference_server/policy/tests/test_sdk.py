@@ -1,0 +1,174 @@
+"""The SDK and its examples, built by the compiler that its header names: a C compiler that comes as a wheel."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reference_server.policy.sandbox import ABI, Bounds, Plugin
+
+SDK = Path(__file__).parent.parent / "sdk"
+EXAMPLES = sorted((SDK / "examples").glob("*.c"))
+HEADER = (SDK / "llorch_policy.h").read_text(encoding="utf-8")
+FLAGS = (
+    "-target",
+    "wasm32-freestanding",
+    "-nostdlib",
+    "-O2",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Wl,--no-entry,--strip-all",
+)
+
+# Gives back what the SDK read of an admission, so that it can be compared with what was written.
+MIRROR = """
+static llp_answer decide(llp_text document) {
+    llp_admission a;
+    if (!llp_admission_of(document, &a)) return llp_allow();
+    return a.task.max_tokens == a.pool.slots_free ? llp_deny_text(a.task.model_ref) : llp_deny("numbers differ");
+}
+LLP_PLUGIN("mirror", "0.1.0", decide)
+"""
+
+
+def built(source: Path, folder: Path) -> bytes:
+    target = folder / f"{source.stem}.wasm"
+    command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, str(source), "-o", str(target)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert 0 == done.returncode, done.stderr
+    return target.read_bytes()
+
+
+def plugin(name: str) -> Plugin:
+    return Plugin((SDK / "examples" / f"{name}.wasm").read_bytes(), Bounds())
+
+
+def decision(of: Plugin, **document: object) -> dict[str, str]:
+    answer: dict[str, str] = json.loads(of.decide(json.dumps({"abi": "1.0", **document}).encode()))
+    return answer
+
+
+@pytest.fixture(scope="module")
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> Plugin:
+    folder = tmp_path_factory.mktemp("mirror")
+    source = folder / "mirror.c"
+    source.write_text(f'#include "{SDK / "llorch_policy.h"}"\n{MIRROR}')
+    return Plugin(built(source, folder), Bounds())
+
+
+@pytest.mark.req("ORCH-3048", "OC-POLICY-SDK-4110")
+@pytest.mark.parametrize("source", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_what_its_source_builds(source: Path, tmp_path: Path) -> None:
+    assert source.with_suffix(".wasm").read_bytes() == built(source, tmp_path), "build it again, as the header says"
+
+
+@pytest.mark.req("OC-POLICY-SDK-4110")
+@pytest.mark.parametrize("source", EXAMPLES, ids=lambda path: path.stem)
+def test_what_the_sdk_builds_imports_nothing(source: Path) -> None:
+    import wasmtime
+
+    module = wasmtime.Module(wasmtime.Engine(), source.with_suffix(".wasm").read_bytes())
+    assert [] == list(module.imports)
+
+
+@pytest.mark.req("OC-POLICY-SDK-4101", "OC-POLICY-SDK-4102")
+def test_the_version_is_the_abis_and_its_changes_are_told() -> None:
+    (version,) = re.findall(r'#define LLP_SDK_VERSION "([^"]+)"', HEADER)
+    major, minor = (int(re.findall(rf"#define LLP_ABI_{part} (\d+)", HEADER)[0]) for part in ("MAJOR", "MINOR"))
+    told = re.findall(r"^## (\d+\.\d+\.\d+)$", (SDK / "CHANGES.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert ABI == (major, minor)
+    assert version.startswith(f"{major}.")
+    assert version == told[0]
+
+
+@pytest.mark.req("OC-POLICY-SDK-4111", "OC-POLICY-4001")
+@pytest.mark.parametrize(
+    ("task", "waiting", "expected"),
+    [
+        ({"priority": "batch", "max_tokens": 512}, 0, "allow"),
+        ({"priority": "batch", "max_tokens": 513}, 0, "deny"),
+        ({"priority": "interactive", "max_tokens": 4096}, 99, "allow"),
+        ({"priority": "interactive", "max_tokens": 1}, 100, "deny"),
+    ],
+)
+def test_the_token_cap_decides(task: dict[str, object], waiting: int, expected: str) -> None:
+    pool = {"id": "p", "queue_depth_interactive": waiting, "queue_depth_batch": 0}
+
+    assert expected == decision(plugin("token_cap"), hook="admission", task=task, pool=pool)["decision"]
+
+
+@pytest.mark.req("OC-POLICY-SDK-4111")
+def test_pack_and_stay_hints_at_the_fullest_replica_with_room_and_keeps_traffic_in() -> None:
+    subject = plugin("pack_and_stay")
+    replicas = [
+        {"replica_id": "a", "is_ready": True, "slots_active": 1, "slots_total": 4, "vram_free_bytes": 0},
+        {"replica_id": "b", "is_ready": True, "slots_active": 3, "slots_total": 4, "vram_free_bytes": 0},
+        {"replica_id": "c", "is_ready": True, "slots_active": 4, "slots_total": 4, "vram_free_bytes": 0},
+        {"replica_id": "d", "is_ready": False, "slots_active": 3, "slots_total": 4, "vram_free_bytes": 0},
+    ]
+    asked = {"purpose": "model", "scheme": "https", "port": 443}
+
+    assert {"decision": "hint", "replica_id": "b"} == decision(subject, hook="placement", task={}, replicas=replicas)
+    assert {"decision": "none"} == decision(subject, hook="placement", task={}, replicas=[])
+    for host, expected in (("hub.internal.example", "allow"), ("internal.example", "deny"), ("evil.example", "deny")):
+        assert expected == decision(subject, hook="outbound", request={**asked, "host": host})["decision"]
+
+
+def admission(model_ref: str, number: int) -> dict[str, object]:
+    noise = {"z": [1, {"max_tokens": 7, "model_ref": "wrong"}], "max_tokens2": 9}
+    return {
+        "noise": noise,
+        "hook": "admission",
+        "task": {"noise": noise, "model_ref": model_ref, "max_tokens": number},
+        "pool": {"slots_free": number, "model_ref": "wrong"},
+    }
+
+
+@pytest.mark.req("OC-POLICY-SDK-4111")
+@settings(max_examples=200, deadline=None)
+@given(
+    model_ref=st.text(st.characters(min_codepoint=32, exclude_characters='"\\', exclude_categories=("Cs", "Cc"))),
+    number=st.integers(-(10**17), 10**17),
+    indent=st.sampled_from([None, 1]),
+)
+def test_what_was_written_is_what_the_sdk_reads(
+    mirror: Plugin, model_ref: str, number: int, indent: int | None
+) -> None:
+    raw = json.dumps(admission(model_ref, number), indent=indent, ensure_ascii=False).encode()
+    reason = json.loads(mirror.decide(raw))["reason"]
+
+    assert reason != "numbers differ"
+    if not re.search(r"[A-Za-z0-9_-]{20}", model_ref):  # those the redaction hook may change
+        assert model_ref.startswith(reason)
+        assert len(reason) == len(model_ref) or len(reason.encode()) > 900
+
+
+@pytest.mark.req("OC-POLICY-SDK-4111")
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=300) | st.text('{}[]",:\\ hookadmission0123').map(str.encode))
+def test_what_is_no_json_is_read_as_nothing_and_answered(mirror: Plugin, raw: bytes) -> None:
+    assert json.loads(mirror.decide(raw))["decision"] in {"allow", "deny"}
+
+
+@pytest.mark.req("OC-POLICY-SDK-4112")
+def test_the_redaction_hook_runs_before_a_text_leaves(mirror: Plugin, tmp_path: Path) -> None:
+    key = "sk_live_4242424242424242abcdef"
+    raw = json.dumps(admission(f"model {key} of acme", 1)).encode()
+    own = tmp_path / "own.c"
+    own.write_text(
+        "static void shout(char *t, unsigned n) { for (unsigned i = 0; i < n; i++) if (t[i] == 'a') t[i] = 'A'; }\n"
+        f'#define LLP_REDACT shout\n#include "{SDK / "llorch_policy.h"}"\n{MIRROR}'
+    )
+
+    assert f"model {'*' * len(key)} of acme" == json.loads(mirror.decide(raw))["reason"]
+    assert (
+        f"model {key} of Acme".replace("a", "A")
+        == json.loads(Plugin(built(own, tmp_path), Bounds()).decide(raw))["reason"]
+    )
