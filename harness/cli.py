@@ -10,7 +10,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from harness.metrics_lint.cli import app as metrics
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app.add_typer(metrics, name="metrics")
 
 # Everything that follows belongs to the other program, its --help included.
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}

@@ -21,3 +21,16 @@ class Violation:
     def __str__(self) -> str:
         lines = [f"{self.req}: expected {self.expected}", f"  actual: {self.actual}"]
         return "\n".join([*lines, *(f"  {line}" for line in self.at.splitlines())])
+
+
+@dataclass(frozen=True, slots=True)
+class Finding(Violation):
+    """A violation in a text with lines.
+
+    Attributes:
+        series: what it is about, as the text names it.
+        line: counted from 1; 0 = of no line, such as something absent.
+    """
+
+    series: str = ""
+    line: int = 0

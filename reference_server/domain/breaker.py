@@ -48,6 +48,11 @@ class Breaker:
     _open_until_ms: int | None = None
     _probing: bool = False
 
+    @property
+    def is_closed(self) -> bool:
+        """Neither `open` nor `half-open`, which differ by time alone."""
+        return self._open_until_ms is None
+
     def state(self, now_ms: int) -> BreakerState:
         """`open` becomes `half-open` by time alone."""
         if self._open_until_ms is None:

@@ -77,6 +77,9 @@ class Metrics:
             "driver_faults_total", "Replicas lost to a CUDA error, a driver reset or an ECC error.", (*KEPT, "reason")
         )
         self.leaked = counter("slots_leaked_total", "Slots whose engine did not confirm a stop in time.", REPLICA)
+        self.breaker = gauge(
+            "breaker_open", "1 while the breaker of a replica keeps tasks from it, its probe included.", KEPT
+        )
         self.queue_depth = gauge("queue_depth", "Tasks waiting.", (*POOL, "priority"))
         self.model_state = gauge("model_state", "1 for the state a model is in.", ("model_id", "state"))
         self.kv_cache = gauge("kv_cache_usage_ratio", "Share of the KV cache in use, 0 to 1.", REPLICA)
@@ -153,6 +156,8 @@ class Metrics:
         self.connections.set(self._engine_connections())
         self._refresh_models()
         for pool in self._core.pools.values():
+            for replica in pool.replicas.values():
+                self._refresh_kept(pool, replica)
             if not pool.engine_version:
                 continue
             labels = _labels(pool)
@@ -176,14 +181,17 @@ class Metrics:
             for each in MODEL_STATES:
                 self.model_state.labels(model_id, each).set(int(each == state))
 
-    def _refresh_replica(self, pool: Pool, replica: Replica) -> None:
-        labels = (*_labels(pool), replica.id)
+    def _refresh_kept(self, pool: Pool, replica: Replica) -> None:
         kept = (pool.engine, pool.id, replica.id)
         self.restarts.labels(*kept)
+        self.breaker.labels(*kept).set(int(not replica.breaker.is_closed))
         for result in ("ok", "failed"):
             self.preloads.labels(*kept, result)
         for kind in sorted(DRIVER_FAULTS):
             self.driver_faults.labels(*kept, kind)
+
+    def _refresh_replica(self, pool: Pool, replica: Replica) -> None:
+        labels = (*_labels(pool), replica.id)
         for series in (self.tokens_in, self.tokens_out, self.leaked):
             series.labels(*labels)
         for priority in PRIORITIES:

@@ -1,44 +1,104 @@
-"""The metrics contract is met by a right scrape and catches every kind of wrong one."""
+"""The metrics contract is met by a right scrape, and every rule catches what it is there for."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from harness.checks import metrics as rules
-from harness.checks.violation import Violation
-
-Rule = Callable[[rules.Scrape, Mapping[str, Any]], Iterator[Violation]]
 
 CONTRACT: Mapping[str, Any] = {
     "budgets": {"engine": 2, "pool_id": 2},
     "values": {"engine": ["llamacpp", "vllm"]},
     "optional_labels": ["trtllm_version"],
+    "foreign_prefixes": ["process_"],
+    "exceptions": {"abbreviated-unit": ["decode_ms"]},
     "series": {
-        "tasks_total": {"type": "counter", "labels": ["engine", "pool_id"]},
-        "depth": {"type": "gauge", "labels": ["pool_id"]},
-        "decode_ms": {"type": "histogram", "labels": ["engine"]},
+        "tasks_total": {"type": "counter", "unit": "tasks", "labels": ["engine", "pool_id"]},
+        "depth": {"type": "gauge", "unit": "tasks", "labels": ["pool_id"]},
+        "load_ratio": {"type": "gauge", "unit": "ratio", "labels": ["result"], "values": {"result": ["ok", "failed"]}},
+        "decode_ms": {"type": "histogram", "unit": "milliseconds", "labels": ["engine"]},
     },
 }
 
 RIGHT = """\
+# HELP tasks_total Tasks.
 # TYPE tasks_total counter
 tasks_total{engine="llamacpp",pool_id="a"} 3
 tasks_total{engine="vllm",pool_id="a"} 4
+# HELP depth Waiting.
 # TYPE depth gauge
 depth{pool_id="a"} 0
+# HELP load_ratio Load.
+# TYPE load_ratio gauge
+load_ratio{result="ok"} 0.5
+# HELP decode_ms Time.
 # TYPE decode_ms histogram
 decode_ms_bucket{engine="llamacpp",le="10"} 1
-decode_ms_bucket{engine="llamacpp",le="+Inf"} 1
-decode_ms_count{engine="llamacpp"} 1
-decode_ms_sum{engine="llamacpp"} 5
-# TYPE of_its_own gauge
-of_its_own{anything="x"} 1
+decode_ms_bucket{engine="llamacpp",le="+Inf"} 2
+decode_ms_count{engine="llamacpp"} 2
+decode_ms_sum{engine="llamacpp"} 15.5
+# HELP process_open_fds Of its runtime.
+# TYPE process_open_fds gauge
+process_open_fds{anything="x"} 1
 """
+
+ALL = (*rules.CHECKS, *rules.RECOMMENDED)
+TASK = "3d6f0a8e-2b5c-4d1e-8f90-1a2b3c4d5e6f"
+MS = 'decode_ms_bucket{engine="llamacpp",le='
+
+# What each rule catches: a name, what stands in RIGHT, and what stands there instead.
+PLANTED: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "declared_with_their_types": {
+        "undeclared": ("# TYPE depth gauge\n", ""),
+        "other-type": ("depth gauge", "depth counter"),
+        "counter-without-total": ("tasks_total", "tasks"),
+    },
+    "labelled_as_agreed": {
+        "label-missing": ('depth{pool_id="a"}', "depth"),
+        "label-too-many": ('depth{pool_id="a"}', 'depth{pool_id="a",x="1"}'),
+        "label-instead": ('depth{pool_id="a"}', 'depth{pool="a"}'),
+        "le-outside-a-bucket": ('sum{engine="llamacpp"}', 'sum{engine="llamacpp",le="1"}'),
+    },
+    "valued_as_listed": {
+        "in-the-whole-contract": ('sum{engine="llamacpp"}', 'sum{engine="other"}'),
+        "in-one-series": ('result="ok"', 'result="fine"'),
+        "in-capitals": ('result="ok"', 'result="OK"'),
+    },
+    "in_their_units": {
+        "ratio-in-percent": ("} 0.5", "} 50"),
+        "below-zero": ('depth{pool_id="a"} 0', 'depth{pool_id="a"} -1'),
+        "not-a-number": ('depth{pool_id="a"} 0', 'depth{pool_id="a"} NaN'),
+        "no-end": ('depth{pool_id="a"} 0', 'depth{pool_id="a"} +Inf'),
+        "half-a-task": ('depth{pool_id="a"} 0', 'depth{pool_id="a"} 0.5'),
+    },
+    "within_budgets": {
+        "over": ('depth{pool_id="a"} 0', "\n".join(f'depth{{pool_id="{name}"}} 0' for name in "abc")),
+    },
+    "keyed_by_nobody": {
+        "value-is-a-task": ('depth{pool_id="a"}', f'depth{{pool_id="{TASK}"}}'),
+        "value-is-a-task-without-dashes": ('depth{pool_id="a"}', f'depth{{pool_id="{TASK.replace("-", "")}"}}'),
+        "label-is-a-session": ('depth{pool_id="a"}', 'depth{session_id="a"}'),
+        "label-is-a-user-of-a-foreign-series": ("anything=", "user="),
+    },
+    "each_once": {"twice": ('depth{pool_id="a"} 0', 'depth{pool_id="a"} 0\ndepth{pool_id="a"} 1')},
+    "cumulative": {
+        "falling": (f'{MS}"10"}} 1', f'{MS}"10"}} 3'),
+        "no-infinity": (f'{MS}"+Inf"}} 2\n', ""),
+        "not-its-count": ('count{engine="llamacpp"} 2', 'count{engine="llamacpp"} 7'),
+        "no-sum": ('decode_ms_sum{engine="llamacpp"} 15.5\n', ""),
+    },
+    "named_by_convention": {
+        "no-help": ("# HELP depth Waiting.\n", ""),
+        "foreign-name": ("process_open_fds", "process_openFds"),
+        "abbreviated-and-not-excepted": ("process_open_fds", "process_up_ms"),
+    },
+    "nothing_beside_them": {"unlisted": ("process_open_fds", "of_its_own")},
+}
 
 
 @pytest.mark.req("OC-METRICS-7101")
-@pytest.mark.parametrize("rule", rules.CHECKS, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", ALL, ids=lambda rule: rule.__name__)
 @pytest.mark.parametrize(
     "text",
     [
@@ -46,39 +106,55 @@ of_its_own{anything="x"} 1
         pytest.param(RIGHT.replace('depth{pool_id="a"}', 'depth{pool_id="a",trtllm_version="1"}'), id="optional-label"),
     ],
 )
-def test_a_right_scrape_passes(rule: Rule, text: str) -> None:
+def test_a_right_scrape_passes(rule: rules.Rule, text: str) -> None:
     assert [] == list(rule(rules.parse(text), CONTRACT))
 
 
-@pytest.mark.req("OC-METRICS-7101", "OC-METRICS-7102")
+@pytest.mark.req(*(f"OC-METRICS-{number}" for number in (7101, 7102, 7103, 7105, 7106, 7107, 7108)), "OC-TEST-7006")
 @pytest.mark.parametrize(
-    ("rule", "old", "new"),
+    ("name", "old", "new"),
     [
-        pytest.param(rules.declared_with_their_types, "# TYPE depth gauge", "", id="undeclared"),
-        pytest.param(rules.declared_with_their_types, "depth gauge", "depth counter", id="other-type"),
-        pytest.param(rules.labelled_as_agreed, 'depth{pool_id="a"}', "depth", id="label-missing"),
-        pytest.param(rules.labelled_as_agreed, 'depth{pool_id="a"}', 'depth{pool_id="a",x="1"}', id="label-too-many"),
-        pytest.param(rules.labelled_as_agreed, 'sum{engine="llamacpp"}', 'sum{engine="other"}', id="value-not-listed"),
-        pytest.param(
-            rules.within_budgets,
-            'depth{pool_id="a"} 0',
-            "\n".join(f'depth{{pool_id="{name}"}} 0' for name in "abc"),
-            id="over-budget",
-        ),
-        pytest.param(
-            rules.within_budgets,
-            'depth{pool_id="a"}',
-            'depth{pool_id="3d6f0a8e-2b5c-4d1e-8f90-1a2b3c4d5e6f"}',
-            id="keyed-by-a-task",
-        ),
+        pytest.param(name, old, new, id=f"{name}-{case}")
+        for name, cases in PLANTED.items()
+        for case, (old, new) in cases.items()
     ],
 )
-def test_a_wrong_scrape_is_caught(rule: Rule, old: str, new: str) -> None:
+def test_a_planted_violation_is_caught_by_its_rule(name: str, old: str, new: str) -> None:
     assert old in RIGHT
+    (rule,) = (rule for rule in ALL if rule.__name__ == name)
 
-    (violation,) = rule(rules.parse(RIGHT.replace(old, new)), CONTRACT)
+    (finding,) = rule(rules.parse(RIGHT.replace(old, new)), CONTRACT)
 
-    assert violation.req.startswith("OC-METRICS-71")
+    assert finding.req.startswith("OC-METRICS-71")
+    assert finding.series
+
+
+@pytest.mark.req("OC-TEST-7006")
+def test_every_rule_has_a_planted_violation() -> None:
+    assert {rule.__name__ for rule in ALL} == PLANTED.keys()
+
+
+@pytest.mark.req("OC-METRICS-7107")
+def test_a_unit_that_openmetrics_declares_is_the_contracts() -> None:
+    text = (
+        "# HELP load_ratio Load.\n# TYPE load_ratio gauge\n# UNIT load_ratio ratio\n"
+        'load_ratio{result="ok"} 0.5\n# EOF\n'
+    )
+    other = dict(CONTRACT["series"]["load_ratio"], unit="percent")
+    scrape = rules.parse_openmetrics(text)
+    (rule,) = (rule for rule in ALL if rule.__name__ == "in_their_units")
+
+    (finding,) = rule(scrape, {**CONTRACT, "series": {"load_ratio": other}})
+
+    assert [] == list(rule(scrape, CONTRACT))
+    assert ("ratio", 1) == (finding.actual, finding.line)
+
+
+@pytest.mark.req("OC-METRICS-7120")
+def test_a_finding_knows_its_line() -> None:
+    (finding,) = rules.CHECKS[1](rules.parse(RIGHT.replace('depth{pool_id="a"}', "depth")), CONTRACT)
+
+    assert ("depth", 7) == (finding.series, finding.line)
 
 
 def test_totals_add_up_the_series_with_the_given_labels() -> None:
@@ -102,6 +178,7 @@ def test_a_counter_that_rose_is_fine() -> None:
     [
         pytest.param("} 3", "} 2", id="fell"),
         pytest.param('tasks_total{engine="llamacpp",pool_id="a"} 3\n', "", id="vanished"),
+        pytest.param('le="10"} 1', 'le="10"} 0', id="bucket-fell"),
     ],
 )
 def test_a_counter_that_fell_is_caught(old: str, new: str) -> None:
@@ -116,3 +193,4 @@ def test_the_installed_contract_has_what_the_checks_read() -> None:
 
     assert {"budgets", "values", "optional_labels", "series"} <= contract.keys()
     assert "tasks_enqueued_total" in contract["series"]
+    assert "ADMISSION_REJECT" in (rules.allowed_values(contract, "tasks_rejected_total", "reason") or [])

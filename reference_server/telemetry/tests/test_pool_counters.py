@@ -54,3 +54,24 @@ def test_other_faults_are_no_driver_faults(kind: FaultKind) -> None:
     subject.replica_lost("p", "r0", Fault(kind, "not the driver"), 0, jitter=0)
 
     assert not any(name.startswith("driver_faults") for name in observed(subject))
+
+
+@pytest.mark.req("OC-POOL-3031")
+def test_a_breaker_shows_from_its_opening_to_its_closing() -> None:
+    subject = core()
+
+    def shown() -> float | None:
+        metrics = Metrics(subject, usage=lambda _pool, _replica: Usage(), engine_connections=lambda: 0)
+        metrics.expose("text/plain")
+        labels = {"engine": "llamacpp", "pool_id": "p", "replica_id": "r0"}
+        return metrics.registry.get_sample_value("breaker_open", labels)
+
+    seen = [shown()]
+    for _ in range(5):
+        subject.replica_failed("p", "r0", Fault("breaker", "errors"), 0)
+    seen.append(shown())
+    subject.replica_probing("p", "r0", 6_000)
+    seen.append(shown())
+    subject.replica_probed("p", "r0", 6_001)
+
+    assert [0, 1, 1, 0] == [*seen, shown()]
