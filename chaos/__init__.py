@@ -1,0 +1,1 @@
+"""The chaos suite: faults on purpose, and what must hold through them."""

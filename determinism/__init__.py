@@ -1,0 +1,1 @@
+"""The determinism suite: equal inputs, equal streams."""

@@ -1,0 +1,1 @@
+"""The black-box harness: client, conformance run, command line `llama-orch`."""

@@ -109,6 +109,73 @@ def conform(
     raise typer.Exit(run(selection, [ConsoleReport(Console(), options=options), *files]))
 
 
+@app.command()
+def trace(
+    *,
+    requirement: Annotated[str | None, typer.Argument(metavar="[ID]", help="Such as ORCH-3026.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write the matrix of all requirements to this file.")] = None,
+) -> None:
+    """Show one requirement's whole chain: its sentence, the contracts, checks and code that name it.
+
+    Exit codes: 0 shown, 1 the requirement has no check, 2 wrong usage or no such id.
+
+    Examples:
+
+      llama-orch trace ORCH-3026
+
+      llama-orch trace OC-CTRL-2022 --json
+
+      llama-orch trace --html requirements.html
+    """
+    import json
+
+    from harness import trace as chain
+    from harness.report import matrix
+
+    index = chain.load()
+    if (requirement is None) == (html is None):
+        raise typer.BadParameter("give an ID, or --html FILE")
+    if html is not None:
+        html.write_text(matrix.page(index.values()), encoding="utf-8")
+        typer.echo(f"wrote {html}")
+        return
+    entry = index.get(str(requirement))
+    if entry is None:
+        raise typer.BadParameter(f"no specification states {requirement}; llama-orch trace --html FILE lists all")
+    typer.echo(json.dumps(entry, ensure_ascii=False) if as_json else "\n".join(chain.lines(entry)))
+    raise typer.Exit(0 if entry["scenarios"] or entry["tests"] else 1)
+
+
+@app.command()
+def regen(
+    *, check: Annotated[bool, typer.Option("--check", help="Only compare, and show the difference.")] = False
+) -> None:
+    """Write every file that is generated from the contracts, or with --check fail when one is stale.
+
+    Wire types, the client, the configuration's schema, the requirement index, the README's map, the index of pacts. The
+    generators are part of a checkout, not of an installed package. Exit codes: 0 pass, 1 stale, 3 no checkout.
+
+    Examples:
+
+      llama-orch regen
+
+      llama-orch regen --check
+    """
+    import harness
+
+    root = Path(harness.__file__).parent.parent
+    if not (root / "tools" / "generated.py").is_file():
+        typer.echo(
+            f"llama-orch regen: {root} is no checkout; clone the repository, its tools/ make these files", err=True
+        )
+        raise typer.Exit(3)
+    sys.stdout.flush()
+    os.chdir(root)
+    flags = ["--check"] if check else []
+    os.execv(sys.executable, [sys.executable, "-m", "tools", "gen", *flags])  # noqa: S606 - no shell wanted
+
+
 def _become_reference_server(verb: str, arguments: list[str]) -> NoReturn:
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "reference_server", verb, *arguments])  # noqa: S606 - no shell wanted

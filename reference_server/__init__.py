@@ -1,0 +1,1 @@
+"""The reference server: `app.py` puts its parts together."""

@@ -1,0 +1,1 @@
+"""The developer's loop: `python -m tools check` and its parts."""

@@ -1,4 +1,4 @@
-"""`python -m tools check | lint | gen | lock`: what a developer runs before a push."""
+"""`python -m tools check | lint | gen | coverage | lock`: what a developer runs before a push."""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tools import generated, lock, steps
+from tools.index import coverage
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = """examples:
@@ -13,6 +14,10 @@ EXAMPLES = """examples:
   python -m tools lint          all of it but the tests
   python -m tools gen           write the generated files
   python -m tools gen --check   fail when one is stale, and show the difference
+  python -m tools coverage      every MUST with the scenarios and tests that check it
+  python -m tools coverage --family ORCH --family OC-CORE
+  python -m tools coverage --evidence run.jsonl
+                                which checks never ran: LLAMA_ORCH_EVIDENCE=run.jsonl python -m pytest writes the file
   python -m tools lock          pin the dependencies again, with hashes (needs uv)
 
 exit codes: 0 pass, 1 fail, 2 wrong usage, 3 could not run
@@ -33,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _run(steps.LINT)
         case "lock":
             return lock.lock(ROOT)
+        case "coverage":
+            return coverage.show(ROOT, asked, say=_say)
         case _:
             return _run({"generated": steps.LINT["generated"]}) if asked.check else _write()
 
@@ -49,6 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("lint", help="the same without the tests")
     gen = verbs.add_parser("gen", help="write the generated files")
     gen.add_argument("--check", action="store_true", help="only compare, and show the difference")
+    join = verbs.add_parser("coverage", help="every MUST with its executable checks, and which of them ran")
+    join.add_argument("--family", action="append", default=[], metavar="NAME", help="only these, such as OC-CTRL")
+    join.add_argument(
+        "--evidence", action="append", default=[], type=Path, metavar="FILE", help="fail for a check that never ran"
+    )
+    join.add_argument("--json", action="store_true", help="for a machine")
     verbs.add_parser("lock", help="pin the dependencies again, with hashes")
     return parser
 

@@ -9,11 +9,19 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tools import gen_client, gen_config, gen_models
+from tools import gen_client, gen_config, gen_models, gen_pacts, gen_readme
+from tools.index import entries
 
 Generator = Callable[[Path], Mapping[Path, str]]
 
-GENERATORS: Sequence[Generator] = (gen_models.generate, gen_client.generate, gen_config.generate)
+GENERATORS: Sequence[Generator] = (
+    gen_models.generate,
+    gen_client.generate,
+    gen_config.generate,
+    gen_readme.generate,
+    gen_pacts.generate,
+    entries.generate,
+)
 FOLDERS = (Path("contracts/models"),)  # hold generated files only, but for an `__init__.py`
 
 

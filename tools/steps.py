@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.requirements import load
 from tools import generated, links, references, spec_lint
+from tools.index import entries
 
 SCRIPTS = Path(sys.executable).parent
 
@@ -80,6 +81,7 @@ LINT: Mapping[str, Step] = {
     "generated": finding(_stale),
     "specs": finding(spec_lint.lint),
     "ids": finding(lambda root: references.unknown(root, load())),
+    "index": finding(entries.problems),
     "links": finding(links.broken),
 }
 CHECK: Mapping[str, Step] = {

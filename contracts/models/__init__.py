@@ -1,0 +1,1 @@
+"""The server's wire types, generated."""

@@ -1,0 +1,1 @@
+"""Stand-ins of all four engines on real sockets, with scripted faults."""

@@ -1,0 +1,1 @@
+"""Which checks there are, and the evidence that each of them leaves."""

@@ -1,0 +1,1 @@
+"""Listeners of a run: console, JSON, HTML."""

@@ -1,0 +1,1 @@
+"""Engines and models that bring themselves into the cache."""

@@ -1,0 +1,1 @@
+"""The asyncio shell around the domain: the one owner of state, task runners, engine processes."""

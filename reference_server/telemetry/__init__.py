@@ -1,0 +1,1 @@
+"""Metrics and logs, made from the domain's effects."""
