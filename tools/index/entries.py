@@ -102,10 +102,7 @@ def without(closed: Iterable[str], text: str) -> str:
 
 def problems(root: Path) -> list[str]:
     """What is wrong with the traceability of the tree at `root`, a line each."""
-    try:
-        return list(judge(read(root)))
-    except mentions.UnreadableMarkError as error:
-        return [str(error)]
+    return list(judge(read(root)))
 
 
 def judge(found: Index) -> Iterator[str]:

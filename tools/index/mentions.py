@@ -22,8 +22,8 @@ SERIES = re.compile(rf"({ID.pattern})((?:(?: … |, )(?:{ID.pattern}|\d{{4}})\b)
 CHECKED_PACKAGES = ("reference_server", "harness", "features", "contracts", "determinism", "chaos", "tools")
 
 
-class UnreadableMarkError(ValueError):
-    """A `req` mark whose ids are not written out: the index cannot read it, and no reader can find it."""
+UNREADABLE = "an id that is not written out"
+"""Stands for what a `req` mark computes: the index cannot read it, and nobody who searches for the id finds it."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -103,11 +103,7 @@ def _tags(node: Any) -> set[str]:
 
 
 def in_tests(root: Path) -> Iterator[Mention]:
-    """The `req` marks of every test that pytest collects.
-
-    Raises:
-        UnreadableMarkError: the ids of a mark are not literals.
-    """
+    """The `req` marks of every test that pytest collects."""
     for package in CHECKED_PACKAGES:
         for path in tree.files(root / package, {".py"}) if (root / package).is_dir() else ():
             if path.name.startswith("test_"):
@@ -119,14 +115,14 @@ def _of_test_file(path: Path, place: str) -> Iterator[Mention]:
     if "mark.req" not in text:
         return
     statements = ast.parse(text).body
-    shared = [ident for s in statements if _name(s) == "pytestmark" for ident in _marked(s, place)]
+    shared = [ident for s in statements if _name(s) == "pytestmark" for ident in _marked(s)]
     for statement in statements:
         name = _name(statement)
         if not name.lower().startswith("test"):
             continue
         case = "runtest" if isinstance(statement, ast.Assign) else name.removeprefix("test_")  # a unittest's one case
         check = f"{slug(path.stem.removeprefix('test_'))}/{slug(case)}"
-        for identifier in sorted({*shared, *_marked(statement, place)}):
+        for identifier in sorted({*shared, *_marked(statement)}):
             yield Mention(identifier, f"{place}::{name}", check)
 
 
@@ -139,7 +135,7 @@ def _name(statement: ast.stmt) -> str:
     return ""
 
 
-def _marked(statement: ast.stmt, place: str) -> Iterator[str]:
+def _marked(statement: ast.stmt) -> Iterator[str]:
     """The ids of the marks on a statement, not those inside the texts and bodies of what it defines."""
     match statement:
         case ast.FunctionDef() | ast.AsyncFunctionDef():
@@ -154,9 +150,8 @@ def _marked(statement: ast.stmt, place: str) -> Iterator[str]:
     for node in (node for mark in marked for node in ast.walk(mark)):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.req":
             for argument in node.args:
-                if not isinstance(argument, ast.Constant) or not isinstance(argument.value, str):
-                    raise UnreadableMarkError(f"{place}:{node.lineno}: write the ids of a `req` mark out")
-                yield argument.value
+                value = argument.value if isinstance(argument, ast.Constant) else None
+                yield value if isinstance(value, str) else UNREADABLE
 
 
 # ── code ──

@@ -138,7 +138,7 @@ def test_an_entry_has_its_whole_chain(root: Path) -> None:
             "harness/tests/test_streams.py",
             'req("ORCH-2002")',
             "req(*IDS)",
-            "write the ids of a `req` mark out",
+            "an id that is not written out is stated by no specification",
             id="a mark that nobody can read",
         ),
     ],

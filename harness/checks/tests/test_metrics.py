@@ -110,7 +110,8 @@ def test_a_right_scrape_passes(rule: rules.Rule, text: str) -> None:
     assert [] == list(rule(rules.parse(text), CONTRACT))
 
 
-@pytest.mark.req(*(f"OC-METRICS-{number}" for number in (7101, 7102, 7103, 7105, 7106, 7107, 7108)), "OC-TEST-7006")
+@pytest.mark.req("OC-METRICS-7101", "OC-METRICS-7102", "OC-METRICS-7103", "OC-METRICS-7105", "OC-METRICS-7106")
+@pytest.mark.req("OC-METRICS-7107", "OC-METRICS-7108", "OC-TEST-7006")
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
