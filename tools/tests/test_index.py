@@ -1,17 +1,14 @@
 """The requirement index: what it finds in a tree, and each of its gates on a planted violation."""
 
 import json
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from harness.registry.evidence import EVIDENCE_ENV
-from tools import generated
 from tools.index import coverage, entries, mentions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -263,43 +260,3 @@ def test_the_index_is_made_in_the_time_that_a_lint_has() -> None:
     entries.generate(ROOT)
 
     assert time.process_time() - started < INDEX_S_MAX
-
-
-# ── one field of the contract ──
-
-
-def added_field(text: str) -> str:
-    return text.replace(
-        "        kv_hint: {type: string, enum: [reuse, cold]}\n",
-        "        kv_hint: {type: string, enum: [reuse, cold, keep]}\n        nickname: {type: string, maxLength: 8}\n",
-    )
-
-
-def new_operation_id(text: str) -> str:
-    return text.replace("operationId: cancelTask", "operationId: stopTask")
-
-
-@pytest.mark.req("ORCH-3044", "OC-CONFIG-6010")
-@pytest.mark.parametrize(
-    ("change", "updated"),
-    [
-        pytest.param(added_field, {"contracts/models/data.py"}, id="a field"),
-        pytest.param(
-            new_operation_id,
-            {"contracts/client/operations.py", "contracts/requirements.json"},
-            id="the name of an operation",
-        ),
-    ],
-)
-def test_a_change_of_the_contract_makes_exactly_what_follows_from_it_stale(
-    tmp_path: Path, change: Callable[[str], str], updated: set[str]
-) -> None:
-    for name in mentions.CHECKED_PACKAGES:
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "README.md", tmp_path)
-    contract = tmp_path / "contracts/openapi/data.yaml"
-    assert [] == list(generated.stale(tmp_path))
-    contract.write_text(change(contract.read_text(encoding="utf-8")), encoding="utf-8")
-
-    assert updated == {str(path) for path in generated.write(tmp_path)}
-    assert [] == list(generated.stale(tmp_path))
