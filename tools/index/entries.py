@@ -50,11 +50,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Every stated requirement, and the mentions of ids that are not stated."""
+    """Every stated requirement, and the mentions of ids that are not stated.
+
+    Attributes:
+        elsewhere: checks that this repository's own run leaves out, by the beginning of their place, with the reason.
+    """
 
     entries: Mapping[str, Entry]
     strays: Sequence[Mention]
     unknown_exclusions: Sequence[str] = ()
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(root: Path) -> Index:
@@ -80,8 +85,8 @@ def read(root: Path) -> Index:
     strays = [
         m for i, kinds in named.items() if i not in stated for k in kinds if k != "code" for m in sorted(kinds[k])
     ]
-    listed = [identifier for listed in reasons.values() for identifier in listed]
-    return Index(entries, strays, [identifier for identifier in listed if identifier not in stated])
+    listed = [identifier for part in ("excluded", "gaps") for identifier in reasons[part]]
+    return Index(entries, strays, [one for one in listed if one not in stated], reasons["elsewhere"])
 
 
 def generate(root: Path) -> dict[Path, str]:
@@ -111,6 +116,10 @@ def judge(found: Index) -> Iterator[str]:
         yield f"{mention.place}: {mention.id} is stated by no specification"
     for identifier in found.unknown_exclusions:
         yield f"{EXCLUSIONS}: {identifier} is stated by no specification"
+    places = {mention.place for entry in found.entries.values() for mention in entry.checks}
+    for prefix in found.elsewhere:
+        if not any(place.startswith(prefix) for place in places):
+            yield f"{EXCLUSIONS}: no check begins with {prefix}"
     for entry in found.entries.values():
         where = f"contracts/{entry.requirement.place}: {entry.requirement.id}"
         yield from (f"{where} {what}" for what in _faults(entry))
@@ -130,7 +139,7 @@ def _faults(entry: Entry) -> Iterator[str]:
 def _exclusions(root: Path) -> dict[str, dict[str, str]]:
     path = root / EXCLUSIONS
     document = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return {part: dict((document or {}).get(part) or {}) for part in ("excluded", "gaps")}
+    return {part: dict((document or {}).get(part) or {}) for part in ("excluded", "gaps", "elsewhere")}
 
 
 def _json(entry: Entry) -> dict[str, Any]:

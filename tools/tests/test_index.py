@@ -181,6 +181,20 @@ def test_a_row_of_ids_is_written_out() -> None:
     ] == mentions._ids(text)
 
 
+@pytest.mark.req("OC-TEST-7091")
+def test_a_check_that_runs_elsewhere_is_not_missed_as_long_as_it_is_there(root: Path) -> None:
+    (root / entries.EXCLUSIONS).write_text("elsewhere:\n  harness/tests/test_streams: needs a GPU\n")
+    index = entries.read(root)
+
+    silent = list(coverage.never_ran(index.entries.values(), set(), index.elsewhere))
+
+    assert {"features"} == {line.partition("/")[0] for line in silent}
+    assert [] == entries.problems(root)
+
+    (root / entries.EXCLUSIONS).write_text("elsewhere:\n  chaos/: needs a GPU\n")
+    assert ["contracts/exclusions.yaml: no check begins with chaos/"] == entries.problems(root)
+
+
 # ── what ran ──
 
 
