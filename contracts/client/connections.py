@@ -12,7 +12,7 @@ import httpx
 import msgspec
 
 from contracts.client.answers import Answer, Operation, headers_of, path_of, read
-from contracts.client.streams import AsyncTaskStream, TaskStream
+from contracts.client.streams import Ask, AsyncTaskStream, TaskStream
 
 T = TypeVar("T")
 S = TypeVar("S", bound="Connection")
@@ -67,13 +67,7 @@ class Connection:
         body: msgspec.Struct | None = None,
         headers: Mapping[str, object],
     ) -> Answer[T]:
-        content = None if body is None else msgspec.json.encode(body)
-        return read(
-            operation,
-            self._http.request(
-                operation.method, path_of(operation, id), content=content, headers=headers_of(headers, body)
-            ),
-        )
+        return read(operation, self._http.send(_request(self._http, operation, id, body, headers)))
 
     def _stream(
         self,
@@ -83,13 +77,7 @@ class Connection:
         last_event_id: int | None,
         headers: Mapping[str, object],
     ) -> TaskStream:
-        path = path_of(operation, id)
-
-        def ask(after: int | None) -> httpx.Request:
-            return self._http.build_request(
-                operation.method, path, headers=_stream_headers(headers, after), timeout=self._stream_idle_s
-            )
-
+        ask = _asking(self._http, operation, id, headers, self._stream_idle_s)
         return TaskStream(self._http, ask, last_event_id)
 
 
@@ -131,13 +119,7 @@ class AsyncConnection:
         body: msgspec.Struct | None = None,
         headers: Mapping[str, object],
     ) -> Answer[T]:
-        content = None if body is None else msgspec.json.encode(body)
-        return read(
-            operation,
-            await self._http.request(
-                operation.method, path_of(operation, id), content=content, headers=headers_of(headers, body)
-            ),
-        )
+        return read(operation, await self._http.send(_request(self._http, operation, id, body, headers)))
 
     def _stream(
         self,
@@ -147,13 +129,7 @@ class AsyncConnection:
         last_event_id: int | None,
         headers: Mapping[str, object],
     ) -> AsyncTaskStream:
-        path = path_of(operation, id)
-
-        def ask(after: int | None) -> httpx.Request:
-            return self._http.build_request(
-                operation.method, path, headers=_stream_headers(headers, after), timeout=self._stream_idle_s
-            )
-
+        ask = _asking(self._http, operation, id, headers, self._stream_idle_s)
         return AsyncTaskStream(self._http, ask, last_event_id)
 
 
@@ -161,5 +137,31 @@ def _authorization(token: str | None) -> dict[str, str]:
     return {} if token is None else {"Authorization": f"Bearer {token}"}
 
 
-def _stream_headers(headers: Mapping[str, object], after: int | None) -> dict[str, str]:
-    return headers_of({**headers, "Accept": EVENT_STREAM, "Cache-Control": "no-store", "Last-Event-ID": after}, None)
+def _request(
+    http: httpx.Client | httpx.AsyncClient,
+    operation: Operation[T],
+    id: str | None,  # noqa: A002 - the contract's own name
+    body: msgspec.Struct | None,
+    headers: Mapping[str, object],
+) -> httpx.Request:
+    content = None if body is None else msgspec.json.encode(body)
+    path = path_of(operation, id)
+    return http.build_request(operation.method, path, content=content, headers=headers_of(headers, body))
+
+
+def _asking(
+    http: httpx.Client | httpx.AsyncClient,
+    operation: Operation[None],
+    id: str,  # noqa: A002 - the contract's own name
+    headers: Mapping[str, object],
+    idle_s: float,
+) -> Ask:
+    """What asks for the rest of a stream: the same request, after another frame."""
+    path = path_of(operation, id)
+    shared = {**headers, "Accept": EVENT_STREAM, "Cache-Control": "no-store"}
+
+    def ask(after: int | None) -> httpx.Request:
+        sent = headers_of({**shared, "Last-Event-ID": after}, None)
+        return http.build_request(operation.method, path, headers=sent, timeout=idle_s)
+
+    return ask
