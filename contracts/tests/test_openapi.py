@@ -1,6 +1,7 @@
 """The OpenAPI files: valid, complete in examples and ids; and each rule shown to catch a planted violation."""
 
 import copy
+import functools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,9 +19,16 @@ Json = dict[str, Any]
 METHODS = {"get", "post", "put", "delete", "patch"}
 
 
-def load(name: str) -> Json:
+@functools.cache
+def parsed(name: str) -> Json:
+    """A contract, to be read only."""
     document: Json = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
     return document
+
+
+def load(name: str) -> Json:
+    """A contract of one's own, to plant violations in."""
+    return copy.deepcopy(parsed(name))
 
 
 def resolved(node: Any, document: Json) -> Any:
@@ -31,7 +39,7 @@ def resolved(node: Any, document: Json) -> Any:
         return node
     if "$ref" in node:
         file, _, pointer = str(node["$ref"]).partition("#/")
-        target_document = load(file.removesuffix(".yaml")) if file else document
+        target_document = parsed(file.removesuffix(".yaml")) if file else document
         target: Any = target_document
         for part in pointer.split("/"):
             target = target[part]
