@@ -1,11 +1,20 @@
 """Every test with a `req` mark leaves evidence: a scenario under its check's id, another under its file and name."""
 
-from collections.abc import Generator
+import os
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import pytest
 
 from harness.outcome import Outcome
+
+ENVIRONMENT = pytest.StashKey[Mapping[str, str]]()
+"""As the run began: a test that runs pytest itself sends the evidence of that elsewhere, and its own stays here."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Remember where the evidence of this run goes."""
+    config.stash[ENVIRONMENT] = dict(os.environ)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -24,7 +33,8 @@ def pytest_runtest_makereport(
         why = f"{item.nodeid}: {(verdict.message if verdict is not None else '') or report.outcome}"
         broken = {violation.req for violation in verdict.violations} if verdict is not None else set()
         lines = [Evidence(_check_id(item), i, outcome, why) for i in ids]
-        emit([*lines, *(Evidence(_check_id(item), i, outcome, why) for i in sorted(broken - set(ids)))])
+        found = [*lines, *(Evidence(_check_id(item), i, outcome, why) for i in sorted(broken - set(ids)))]
+        emit(found, environ=item.config.stash[ENVIRONMENT])
     return report
 
 
