@@ -47,6 +47,12 @@ def engines(context: typer.Context) -> None:
     _become_reference_server("engines", context.args)
 
 
+@app.command(context_settings=PASSED_ON)
+def chaos(context: typer.Context) -> None:
+    """Put a server under load and faults, and judge what it did. More: llama-orch chaos --help"""
+    _become("chaos", *context.args)
+
+
 @app.command()
 def conform(
     *,
@@ -177,8 +183,13 @@ def regen(
 
 
 def _become_reference_server(verb: str, arguments: list[str]) -> NoReturn:
+    _become("reference_server", verb, *arguments)
+
+
+def _become(*module_and_arguments: str) -> NoReturn:
+    """Go on as another program of this environment: the harness imports neither the server nor the suites."""
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "reference_server", verb, *arguments])  # noqa: S606 - no shell wanted
+    os.execv(sys.executable, [sys.executable, "-m", *module_and_arguments])  # noqa: S606 - no shell wanted
 
 
 def main() -> None:

@@ -19,11 +19,21 @@ class DidNotStartError(Exception):
 class Process:
     """One child in a process group of its own.
 
+    Args:
+        stderr_to: a descriptor for what it writes to stderr; None = the file.
+
     Attributes:
         stdout, stderr: files with what it wrote.
     """
 
-    def __init__(self, command: Sequence[str], *, folder: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        folder: Path,
+        env: Mapping[str, str] | None = None,
+        stderr_to: int | None = None,
+    ) -> None:
         self.command = tuple(command)
         folder.mkdir(parents=True, exist_ok=True)
         self.stdout, self.stderr = folder / "stdout.log", folder / "stderr.log"
@@ -32,7 +42,7 @@ class Process:
                 self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
-                stderr=err,
+                stderr=err if stderr_to is None else stderr_to,
                 env={**os.environ, **(env or {})},
                 start_new_session=True,  # so that `kill` also reaches what it has started
             )

@@ -125,10 +125,10 @@ class Servers:
         token = token or secrets.token_urlsafe(24)
         process = Process(self._with_config(settings, folder), folder=folder, env={TOKEN_ENV: token, **(env or {})})
         try:
-            process.wait_ready(lambda: _ready_line(process) is not None, deadline_ms=READY_MS)
+            process.wait_ready(lambda: ready_line(process) is not None, deadline_ms=READY_MS)
         except DidNotStartError as error:
             raise CannotRunError(f"the server did not start\n{error}") from None
-        ready = _ready_line(process) or {}
+        ready = ready_line(process) or {}
         target = Target(url=str(ready["url"]).rstrip("/"), token=token, process=process, settings=settings)
         self._started[f"#{self._count}"] = target
         target.capabilities()
@@ -179,7 +179,8 @@ def split(command: str) -> list[str]:
     return shlex.split(command)
 
 
-def _ready_line(process: Process) -> dict[str, Any] | None:
+def ready_line(process: Process) -> dict[str, Any] | None:
+    """What a server said of itself when it became ready; None before."""
     first, newline, _ = process.stdout.read_text(encoding="utf-8", errors="replace").partition("\n")
     line = parsed(first) if newline else None
     return line if isinstance(line, dict) and line.get("event") == "ready" and "url" in line else None

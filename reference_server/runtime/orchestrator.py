@@ -37,6 +37,7 @@ from reference_server.runtime.readers import Reader, Readers
 from reference_server.runtime.replica_keeper import ReplicaKeeper
 from reference_server.runtime.task_runner import TaskRunner
 
+UNJOURNALED = Failure(code="INTERNAL", message="the journal cannot be written", retriable=False)
 TICK_S = 0.05  # how late a deadline or a watchdog may be noticed
 TOKENIZE_LIMIT_S = 2.0  # a busy engine that does not count by then is not asked further: the upper bound decides
 
@@ -114,17 +115,35 @@ class Orchestrator:
         """Return once the admission is on disk (OC-CORE-1050); a task that cannot be made durable is not accepted."""
         if await self._durable():
             return
-        failure = Failure(code="INTERNAL", message="the journal cannot be written", retriable=False)
-        self.core.fail(task.id, failure, now_ms())
+        self.core.fail(task.id, UNJOURNALED, now_ms())
         self.settle_effects()
-        raise RefusedError(failure)
+        raise RefusedError(UNJOURNALED)
+
+    async def require_told(self) -> None:
+        """Return once all that was decided is on disk: what a client is told of it then holds after a kill, too.
+
+        Raises:
+            RefusedError: INTERNAL: it cannot be written.
+
+        Source: OC-CORE-1054.
+        """
+        if not await self._durable():
+            raise RefusedError(UNJOURNALED)
 
     async def cancel(self, task_id: str, reason: CancelReason = "client") -> bool:
-        """Cancel a task, and return when none of its tokens is on the way any more. False when it is unknown."""
+        """Cancel a task, and return when that is on disk and none of its tokens is on the way any more.
+
+        Returns:
+            False when the task is unknown.
+
+        Raises:
+            RefusedError: the cancel cannot be written down.
+        """
         if self.core.task(task_id) is None:
             return False
         self.core.cancel(task_id, reason, now_ms())
         self.settle_effects()
+        await self.require_told()
         await self.readers.settle(task_id)
         return True
 

@@ -10,9 +10,11 @@ Source: ORCH-2002, ORCH-3026, OC-CTRL-2020 … 2022, OC-CTRL-2046.
 import asyncio
 import logging
 import socket
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from reference_server.domain.errors import RefusedError
 from reference_server.domain.task import Task
 from reference_server.runtime.readers import Reader
 from reference_server.web import sse
@@ -51,18 +53,36 @@ async def stream(request: web.Request) -> web.StreamResponse:
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER_BYTES)
         await response.prepare(request)
         try:
-            await _copy(reader, response, keep_alive_s=http.keep_alive_ms / 1000, slow_s=http.slow_reader_ms / 1000)
+            await _copy(
+                reader,
+                response,
+                told=request.app[ORCHESTRATOR].require_told,
+                keep_alive_s=http.keep_alive_ms / 1000,
+                slow_s=http.slow_reader_ms / 1000,
+            )
+        except RefusedError:
+            transport.abort()  # the end is on no disk: after the next start there may be another one
         except TimeoutError:
             log.warning("a reader of task %s took nothing for %d ms and was dropped", task.id, http.slow_reader_ms)
             transport.abort()
     return response
 
 
-async def _copy(reader: Reader, response: web.StreamResponse, *, keep_alive_s: float, slow_s: float) -> None:
+async def _copy(
+    reader: Reader,
+    response: web.StreamResponse,
+    *,
+    told: Callable[[], Awaitable[None]],
+    keep_alive_s: float,
+    slow_s: float,
+) -> None:
+    """Send frames as they come; the terminal one when it will hold after a kill, too (OC-CORE-1054)."""
     loop = asyncio.get_running_loop()
     silent_since = loop.time()
     while not reader.is_done:
         chunk = sse.encode(reader.take())
+        if reader.is_done:
+            await told()
         if not chunk and loop.time() - silent_since >= keep_alive_s:
             chunk = sse.KEEP_ALIVE
         if chunk:

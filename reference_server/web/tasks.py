@@ -73,6 +73,8 @@ async def status(request: web.Request) -> web.Response:
     """The state of a task now."""
     task = task_of(request)
     core = request.app[ORCHESTRATOR].core
+    if task.is_terminal:
+        await request.app[ORCHESTRATOR].require_told()
     answer: dict[str, object] = {"task_id": task.id, "state": task.state, "tokens_out": task.transcript.tokens_total}
     if task.state == "queued":
         answer["queue_position"] = core.pools[task.pool_id].queue.position(task.id) or 0

@@ -362,6 +362,45 @@ async def test_a_task_that_cannot_be_journaled_is_not_accepted() -> None:
         await until(lambda: not subject.running_on(subject.core.pools["p"]))
 
 
+@pytest.mark.req("OC-CORE-1054")
+async def test_a_cancel_is_answered_when_it_is_on_disk() -> None:
+    """A cancel that was answered and is forgotten by a kill would let its task run after the restart."""
+    gate = asyncio.Event()
+    gate.set()
+
+    async def durable() -> bool:
+        await gate.wait()
+        return True
+
+    async with running(lambda: Mock(SLOW), durable=durable) as subject:
+        task = await subject.submit(request())
+        gate.clear()
+        canceling = asyncio.ensure_future(subject.cancel(task.id))
+        await until(lambda: task.is_terminal)
+        await asyncio.sleep(0.05)
+        assert not canceling.done()
+
+        gate.set()
+        assert await canceling
+
+
+@pytest.mark.req("OC-CORE-1054")
+async def test_a_cancel_that_cannot_be_written_down_is_an_error() -> None:
+    is_full: list[bool] = []
+
+    async def durable() -> bool:
+        return not is_full
+
+    async with running(lambda: Mock(SLOW), durable=durable) as subject:
+        task = await subject.submit(request())
+        is_full.append(True)
+
+        with pytest.raises(RefusedError) as caught:
+            await subject.cancel(task.id)
+
+    assert "INTERNAL" == caught.value.failure.code
+
+
 class Busy(Mock):
     """A mock that is too busy to tell its metrics."""
 

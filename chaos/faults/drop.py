@@ -1,0 +1,33 @@
+"""`drop`: a black hole. Connections open, and nothing comes through them, until it heals.
+
+TCP sends a lost packet again: what a lossy network does to a stream is that it stands still, and then goes on.
+"""
+
+import asyncio
+
+from chaos.faults.fault import Blow
+from chaos.faults.network import NetworkFault
+from chaos.proxy import Link
+from chaos.scene import Scene, Where
+
+
+class Drop(NetworkFault):
+    """Holds everything; when it is taken away it passes on what it holds."""
+
+    says = "swallowed a piece for a while"
+
+    def __init__(self, where: Where) -> None:
+        super().__init__(where)
+        self._healed = asyncio.Event()
+
+    def heal(self, scene: Scene) -> Blow:
+        """Let everything through."""
+        told = super().heal(scene)
+        scene.proxy(self._where).call_soon(self._healed.set)
+        return told
+
+    async def carry(self, data: bytes, link: Link) -> None:
+        """Wait for the end of it."""
+        self.hits += 1
+        await self._healed.wait()
+        await link.send(data)

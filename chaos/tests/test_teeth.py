@@ -1,0 +1,81 @@
+"""The suite bites: a good server passes, and each bad one is caught by the rule that is meant for it."""
+
+from pathlib import Path
+
+import pytest
+
+from chaos import record
+from chaos.faults.registry import FAULTS
+from chaos.judge import RULES, judge
+from chaos.run import run
+from chaos.shrink import shrink
+from chaos.stage import Options
+from chaos.tests.sabotage import DEFECTS, command
+from chaos.workloads.registry import WORKLOADS
+
+SEED = 20_261_124
+DURATION_MS = 1_500
+QUIET = ("inversion", "cancel-storm")
+
+CASES: dict[str, tuple[str, tuple[str, ...], set[str]]] = {
+    "forgets-every-fifth-task": ("steady", ("kill-server",), {"nothing_lost"}),
+    "writes-no-start-down": ("steady", ("kill-server",), {"runs_once"}),
+    "tells-the-end-too-early": ("steady", ("kill-server",), {"one_end"}),
+    "leaks-a-slot": ("mixed", ("flood",), {"same_capacity"}),
+    "drops-the-youngest": ("overflow", ("flood",), {"victims_waited_longest"}),
+    "last-come-first-served": ("lanes", ("flood",), {"first_come_first_served"}),
+    "batch-first": ("lanes", ("inversion",), {"urgent_first"}),
+    "lets-everybody-in": ("lanes", ("cancel-storm",), {"same_capacity"}),
+    "never-settles": ("budgets", ("cancel-storm",), {"budgets_add_up"}),
+    "mixes-up-two-pieces": ("mixed", ("cancel-storm",), {"ends_were_earned"}),
+    "ignores-the-cancel": ("lanes", ("cancel-storm",), {"canceled_stays_canceled"}),
+}
+"""Defect → workload, faults, and the rules that have to be broken."""
+
+
+def options(defect: str, workload: str, faults: tuple[str, ...]) -> Options:
+    """A short run on an engine that stays, which starts quicker."""
+    kinds = tuple(FAULTS[name] for name in faults)
+    return Options(
+        seed=SEED,
+        workload=WORKLOADS[workload],
+        kinds=kinds,
+        duration_ms=DURATION_MS,
+        command=command(defect),
+        engine="attached",
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.req("OC-TEST-7006", "OC-TEST-7052", "OC-TEST-7054")
+@pytest.mark.parametrize("defect", CASES)
+def test_a_bad_server_is_caught_and_the_finding_repeats_from_a_short_file(tmp_path: Path, defect: str) -> None:
+    workload, faults, expected = CASES[defect]
+    verdict = run(options(defect, workload, faults), tmp_path, lambda _: None)
+
+    found = {finding.rule: finding for finding in verdict.findings}
+    assert "fail" == verdict.outcome
+    assert expected <= set(found), verdict
+
+    name = min(expected)
+    rule = next(rule for rule in RULES if rule.__name__ == name)
+    records = record.read(tmp_path / "history.jsonl")
+    short = tmp_path / "short.jsonl"
+    record.write(short, shrink(records, found[name], rule))
+    again = judge(record.read(short), [rule])
+    assert found[name].subject in {finding.subject for finding in again.findings}
+    assert len(record.read(short)) < len(records) / 10
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.req("OC-TEST-7006")
+def test_the_good_server_passes_when_it_is_started_in_the_same_way(tmp_path: Path) -> None:
+    verdict = run(options("harmless", "lanes", QUIET), tmp_path, lambda _: None)
+
+    assert ("pass", [], ()) == (verdict.outcome, [str(f.violation) for f in verdict.findings], verdict.doubts)
+
+
+def test_every_defect_is_put_to_the_test() -> None:
+    assert set(DEFECTS) - {"harmless"} == set(CASES)
