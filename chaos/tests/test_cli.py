@@ -1,0 +1,105 @@
+"""`llama-orch chaos`: what it answers with, what a run leaves, and that nothing of it survives a Ctrl-C."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from chaos import record
+from chaos.cli import app
+from chaos.engines import is_alive
+from chaos.tests.story import Story
+
+CHAOS = [sys.executable, "-m", "chaos"]
+LEFT = {
+    "history.jsonl",
+    "server.log",
+    "witness.jsonl",
+    "report.json",
+    "report.html",
+    "metrics-first.txt",
+    "metrics-last.txt",
+}
+SHORT = ["--workload", "mixed", "--fault", "vanishing-readers", "--duration", "0.5"]
+UP_S = 60.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        pytest.param(["--help"], 0, "Examples:", id="help"),
+        pytest.param(["replay", "--help"], 0, "Examples:", id="help-of-replay"),
+        pytest.param(["list"], 0, "kill-server", id="list"),
+        pytest.param(["--fault", "meteor"], 2, "no fault 'meteor'; there are: kill-server", id="no-such-fault"),
+        pytest.param(["--workload", "x"], 2, "there are: mixed", id="no-such-workload"),
+        pytest.param(["--fault", "kill-engine", "--fault", "cut@engine"], 2, "different engines", id="two-engines"),
+        pytest.param(["replay", "/nowhere.jsonl"], 2, "/nowhere.jsonl", id="no-such-file"),
+        pytest.param(["--launch", "false"], 3, "could not run", id="server-does-not-start"),
+    ],
+)
+def test_usage(arguments: list[str], code: int, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    result = CliRunner().invoke(app, arguments)
+
+    assert (code, True) == (result.exit_code, says in result.output), result.output
+
+
+@pytest.mark.req("OC-TEST-7052")
+def test_a_recorded_violation_is_judged_again_and_shrunk(tmp_path: Path) -> None:
+    story = Story.of().over()
+    story.decoded(50, 12_000)
+    whole, short = tmp_path / "history.jsonl", tmp_path / "short.jsonl"
+    record.write(whole, story.records)
+
+    results = [CliRunner().invoke(app, ["replay", str(whole), "--json", "--shrink", str(short)])]
+    results.append(CliRunner().invoke(app, ["replay", str(short)]))
+
+    assert [1, 1] == [result.exit_code for result in results]
+    assert all("runs_once" in result.output for result in results)
+    assert 4 == len(record.read(short))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.req("OC-TEST-7053")
+def test_a_run_leaves_its_evidence_and_the_command_that_repeats_it(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*CHAOS, "--seed", "5", *SHORT, "--out", str(tmp_path), "--json"], check=False, capture_output=True
+    )
+
+    report = json.loads(done.stdout)
+    assert (0, "pass") == (done.returncode, report["outcome"]), done.stderr.decode()
+    assert {path.name for path in tmp_path.iterdir()} >= LEFT
+    expected = "llama-orch chaos --seed 5 --fault vanishing-readers --workload mixed --duration 0.5"
+    assert expected == report["repeat"]
+    page = (tmp_path / "report.html").read_text()
+    assert ("<svg" in page, "http://" in page.replace("http://www.w3.org/2000/svg", "")) == (True, False)
+    assert "LLORCH" not in (tmp_path / "history.jsonl").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminated"])
+def test_an_interrupted_run_leaves_nothing_running(tmp_path: Path, number: signal.Signals) -> None:
+    run = subprocess.Popen(
+        [*CHAOS, "--duration", "60", "--out", str(tmp_path)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert run.stdout is not None
+    while "faults" not in run.stdout.readline():
+        assert run.poll() is None
+    records = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    pids = [r["pid"] for r in records if r["kind"] == "life"]
+    os.kill(run.pid, number)
+
+    assert 3 == run.wait(timeout=UP_S)
+    until = time.monotonic() + UP_S
+    while any(map(is_alive, pids)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert [] == [pid for pid in pids if is_alive(pid)]
+    run.stdout.close()
