@@ -1,15 +1,17 @@
-@ORCH-2001 @OC-CTRL-2010
+@data-plane @ORCH-2001 @OC-CTRL-2010
 Feature: Admission
   A task is accepted with its place in the queue, or refused with a typed reason and without a trace.
 
   Background:
     Given a server
 
+  @core
   Scenario: an accepted task is told its place and when it will start
     When a task is submitted
     Then it is accepted
     And it is told to start at once
 
+  @disturbs
   Scenario: a task behind a busy pool is told that it has to wait
     Given every slot is busy
     And a task that waits
@@ -17,7 +19,7 @@ Feature: Admission
     Then it is accepted
     And it is told a place behind the one that waits
 
-  @ORCH-3024
+  @disturbs @ORCH-3024
   Scenario: the same request again gets the first answer and makes no second task
     Given every slot is busy
     And a task that waits
@@ -26,21 +28,21 @@ Feature: Admission
     Then it gets the first answer
     And no second task was made
 
-  @ORCH-3024
+  @disturbs @ORCH-3024
   Scenario: the same request again gets the first answer when the task has ended
     Given a task that has ended
     When the same request is sent again
     Then it gets the first answer
     And no second task was made
 
-  @ORCH-3024
+  @disturbs @ORCH-3024
   Scenario: a task_id that was used for another body is a conflict
     Given a task that has ended
     When its task_id is submitted with another prompt
     Then it is refused with CONFLICT
     And no second task was made
 
-  @ORCH-3014 @ORCH-3015 @ORCH-3046 @ORCH-2008 @OC-CORE-1020 @OC-CORE-1021
+  @disturbs @ORCH-3014 @ORCH-3015 @ORCH-3046 @ORCH-2008 @OC-CORE-1020 @OC-CORE-1021
   Scenario Outline: what the pool cannot serve is refused before it is queued
     When a task is submitted with <what>
     Then it is refused with INVALID_PARAMS
@@ -57,7 +59,7 @@ Feature: Admission
       | a-workload-nobody-serves      |
       | another-sampler-profile       |
 
-  @ORCH-2009
+  @disturbs @ORCH-2009
   Scenario: a task tells its place while it waits, and its tokens once it has ended
     Given every slot is busy
     And a task that waits

@@ -1,4 +1,4 @@
-@ORCH-3097 @ORCH-3098
+@catalog @ORCH-3097 @ORCH-3098
 Feature: Artifacts
   Texts under the digest of their content.
 

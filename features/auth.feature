@@ -1,10 +1,11 @@
-@ORCH-3035 @OC-CTRL-2040
+@security @ORCH-3035 @OC-CTRL-2040
 Feature: Authentication
   One token opens both planes. Without it nothing is told and nothing happens.
 
   Background:
     Given a server that wants a token
 
+  @disturbs
   Scenario Outline: a request without the token is refused on every path
     When <request> is sent without a token
     Then it is refused with UNAUTHENTICATED
@@ -22,6 +23,7 @@ Feature: Authentication
       | GET /v1/capabilities       |
       | GET /v1/pools/POOL/health  |
 
+  @disturbs
   Scenario Outline: a wrong token is refused on both planes
     When <request> is sent with the token "<token>"
     Then it is refused with FORBIDDEN
@@ -35,6 +37,7 @@ Feature: Authentication
       | GET /v1/capabilities | a-prefix |
       | GET /v1/capabilities | no-ascii |
 
+  @core
   Scenario Outline: what is no bearer token counts as none
     When GET /v1/capabilities is sent with the header "<authorization>"
     Then it is refused with UNAUTHENTICATED
@@ -55,7 +58,7 @@ Feature: Authentication
     Then it is refused with UNAUTHENTICATED
     And its state is running
 
-  @OC-CTRL-2070
+  @core @OC-CTRL-2070
   Scenario: liveness needs no token
     When GET /healthz is sent without a token
     Then it is answered with 200

@@ -1,10 +1,11 @@
-@ORCH-2006 @OC-CTRL-2030 @ORCH-2013 @OC-CTRL-2014
+@data-plane @ORCH-2006 @OC-CTRL-2030 @ORCH-2013 @OC-CTRL-2014
 Feature: Bad bodies
   Whatever is posted gets a typed error: never a defect, never a hang, and nothing is enqueued.
 
   Background:
     Given a server
 
+  @disturbs
   Scenario Outline: a body that is not the contract's is refused
     When <body> is posted as a task
     Then it is refused with INVALID_PARAMS

@@ -1,10 +1,11 @@
-@ORCH-2006 @ORCH-2013 @OC-CTRL-2037
+@security @ORCH-2006 @ORCH-2013 @OC-CTRL-2037
 Feature: Bad HTTP
   Bytes that no HTTP library would send are answered in the same envelope, and the server goes on.
 
   Background:
     Given a server
 
+  @disturbs
   Scenario Outline: what is not valid HTTP is refused
     When <bytes> is sent as it is
     Then it is refused with INVALID_PARAMS
@@ -25,7 +26,7 @@ Feature: Bad HTTP
       | chunks-that-are-none            |
       | a-tls-hello                     |
 
-  @OC-CTRL-2010
+  @disturbs @OC-CTRL-2010
   Scenario Outline: a request that never becomes whole enqueues nothing
     When a client sends <part> and goes away
     Then nothing was enqueued
@@ -40,7 +41,7 @@ Feature: Bad HTTP
       | half-the-body            |
       | half-the-chunks          |
 
-  @OC-CTRL-2045
+  @disturbs @OC-CTRL-2045
   Scenario: a body that does not come in time is refused
     Given a server that waits 300 ms for a body
     When half-the-body is sent, and nothing more

@@ -1,10 +1,11 @@
-@ORCH-2006 @OC-CTRL-2030 @ORCH-2013 @OC-CTRL-2033
+@data-plane @ORCH-2006 @OC-CTRL-2030 @ORCH-2013 @OC-CTRL-2033
 Feature: Bad requests
   Paths, methods, types and sizes that the API does not have are refused in the same envelope.
 
   Background:
     Given a server
 
+  @disturbs
   Scenario Outline: a body that is not declared as JSON is refused
     When a task is posted as <type>
     Then it is refused with UNSUPPORTED_MEDIA_TYPE
@@ -17,7 +18,7 @@ Feature: Bad requests
       | application/jsonp                 |
       | nothing-at-all                    |
 
-  @OC-CTRL-2035
+  @disturbs @OC-CTRL-2035
   Scenario Outline: a body of 10 MB is refused
     When a task of 10 MB is posted <how>
     Then it is refused with PAYLOAD_TOO_LARGE
@@ -43,6 +44,7 @@ Feature: Bad requests
       | GET /v1/tasks/7b6a8c1e-6f0f-4f6e-9d58-4c1c1b1f4a1g   |
       | GET /v1/tasks/%00                                    |
 
+  @core
   Scenario Outline: what is not known is not found
     When <request> is sent
     Then it is refused with NOT_FOUND
@@ -58,6 +60,7 @@ Feature: Bad requests
       | GET /v1                    |
       | GET /v1/tasks/ID/nothing   |
 
+  @disturbs
   Scenario Outline: a method that a path does not have is refused
     When <request> is sent
     Then it is refused with METHOD_NOT_ALLOWED

@@ -1,4 +1,4 @@
-@ORCH-3099 @OC-CORE-1023
+@data-plane @ORCH-3099 @OC-CORE-1023
 Feature: Budgets and throttle
   A session spends no more than it has, and a token asks for no more than it may.
 

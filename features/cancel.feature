@@ -1,11 +1,11 @@
-@ORCH-2003 @OC-CTRL-2012
+@data-plane @ORCH-2003 @OC-CTRL-2012
 Feature: Cancel
   A cancel is answered when it is true: from then on no token comes, and the slot is free at once.
 
   Background:
     Given a server
 
-  @OC-CORE-1005
+  @disturbs @OC-CORE-1005
   Scenario: a waiting task is canceled and never starts
     Given every slot is busy
     And a task that waits
@@ -13,7 +13,7 @@ Feature: Cancel
     Then its stream ends with CANCELED, and it has not started
     And its state is canceled
 
-  @ORCH-3026
+  @core @ORCH-3026
   Scenario: no token comes after the cancel was answered
     Given a running task
     And a reader that has 4 tokens of it
@@ -29,19 +29,20 @@ Feature: Cancel
     And its stream is read a second time
     Then the second reader saw no token
 
-  @ORCH-3017
+  @disturbs @ORCH-3017
   Scenario: a cancel frees the slot within a second
     Given every slot is busy
     And a task that waits
     When one of the running tasks is canceled
     Then the task that waits starts within 1000 ms
 
-  @ORCH-3017
+  @disturbs @ORCH-3017
   Scenario: nothing is left behind by a cancel
     Given a running task
     When it is canceled
     Then the server is idle within 1000 ms
 
+  @core
   Scenario: a second cancel changes nothing
     Given a running task
     When it is canceled
@@ -55,16 +56,17 @@ Feature: Cancel
     Then its state is ended
     And its stream is as it was
 
-  @ORCH-3026
+  @disturbs @ORCH-3026
   Scenario: a cancel that races with the start has one winner
     When 12 tasks are submitted and canceled at once
     Then each of them has exactly one end
 
-  @ORCH-3026
+  @disturbs @ORCH-3026
   Scenario: a cancel that races with the end has one winner
     When 8 short tasks are canceled just as they end
     Then each of them has exactly one end
 
+  @core
   Scenario: a task that is not known cannot be canceled
     When a task that nobody submitted is canceled
     Then it is refused with NOT_FOUND

@@ -1,4 +1,4 @@
-@ORCH-3060 @ORCH-3037
+@catalog @ORCH-3060 @ORCH-3037
 Feature: Catalog
   Models that the server knows, the trust in them, and their end.
 

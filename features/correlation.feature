@@ -1,10 +1,11 @@
-@OC-CTRL-2052
+@observability @OC-CTRL-2052
 Feature: Correlation
   Every answer carries an id that finds its request again in logs: the client's own, or a fresh one.
 
   Background:
     Given a server
 
+  @core
   Scenario Outline: an id that was sent comes back on every answer
     When <request> is sent with X-Correlation-Id "<id>"
     Then the answer has X-Correlation-Id "<id>"
@@ -21,17 +22,18 @@ Feature: Correlation
     When GET /v1/capabilities is sent with an X-Correlation-Id of 128 characters
     Then the answer has that X-Correlation-Id
 
-  @ORCH-2002
+  @core @ORCH-2002
   Scenario: a stream carries the id too
     Given a task that has ended
     When its stream is opened with X-Correlation-Id "reader-1"
     Then the stream's answer has X-Correlation-Id "reader-1"
 
+  @core
   Scenario: without an id every answer has a fresh one
     When GET /v1/capabilities is sent 3 times
     Then the answers have 3 different UUIDv4 as X-Correlation-Id
 
-  @OC-CTRL-2053
+  @disturbs @OC-CTRL-2053
   Scenario Outline: an id that is not printable or too long is refused
     When a task is submitted with an X-Correlation-Id that <is>
     Then it is refused with INVALID_PARAMS

@@ -1,10 +1,11 @@
-@ORCH-3045 @OC-CORE-1030
+@data-plane @ORCH-3045 @OC-CORE-1030
 Feature: Determinism
   The same prompt, parameters and seed give the same pieces, on the same engine and model.
 
   Background:
     Given a server
 
+  @core
   Scenario: the same seed gives the same stream twice
     When the same prompt is decoded with the seeds 11, 11
     Then both streams have the same pieces

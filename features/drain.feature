@@ -1,4 +1,4 @@
-@ORCH-2101 @OC-CTRL-2002
+@control-plane @ORCH-2101 @OC-CTRL-2002
 Feature: Drain
   A pool that is drained closes to new tasks at once, and gives what it has until a deadline.
 

@@ -1,4 +1,4 @@
-@stand_in @ORCH-3058
+@data-plane @stand_in @ORCH-3058
 Feature: Engine faults
   An engine that dies or stands still ends its task with a typed, retriable error, and the server goes on.
 

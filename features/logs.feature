@@ -1,3 +1,4 @@
+@observability
 Feature: Logs
   One JSON line tells what became of a task, and no line tells what was in it.
 

@@ -1,16 +1,17 @@
-@ORCH-3028 @OC-CORE-1041
+@observability @ORCH-3028 @OC-CORE-1041
 Feature: Metrics
   Names, types and labels are a contract, and what happens shows in them at once.
 
   Background:
     Given a server
 
-  @OC-METRICS-7101 @OC-METRICS-7102 @OC-CTRL-2051 @OC-METRICS-7103
+  @core @OC-METRICS-7101 @OC-METRICS-7102 @OC-CTRL-2051 @OC-METRICS-7103
   Scenario: every series of the contract is there, with its type, its labels and within its budgets
     Given a task that has ended
     When the metrics are read
     Then they are as the metrics contract has them
 
+  @disturbs
   Scenario: a task that ends is counted once in every series
     When a task is submitted
     And its stream is read to the end
@@ -21,21 +22,24 @@ Feature: Metrics
     And latency_first_token_ms_count has grown by 1
     And latency_decode_ms_count has grown by 1
 
+  @disturbs
   Scenario: a cancel is counted with its reason
     Given a running task
     When it is canceled
     Then tasks_canceled_total has grown by 1
 
+  @disturbs
   Scenario: a refusal is counted with its code
     When a task is submitted with ctx-above-the-limit
     Then tasks_rejected_total has grown by 1 for INVALID_PARAMS
 
+  @disturbs
   Scenario: waiting tasks show in queue_depth, by priority
     Given every slot is busy
     When tasks are submitted as batch, interactive, batch
     Then queue_depth is 1 for interactive and 2 for batch
 
-  @ORCH-3017
+  @disturbs @ORCH-3017
   Scenario: no slot has leaked
     Given a running task
     When it is canceled

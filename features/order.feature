@@ -1,8 +1,8 @@
-@ORCH-3004 @OC-CORE-1004
+@data-plane @ORCH-3004 @OC-CORE-1004
 Feature: Order of service
   Interactive goes before batch; within a lane, who came first goes first.
 
-  @ORCH-3000
+  @disturbs @ORCH-3000
   Scenario: interactive tasks overtake batch tasks, and each lane keeps its order
     Given a server with one slot
     And every slot is busy
@@ -10,14 +10,14 @@ Feature: Order of service
     And the slot becomes free
     Then they are served interactive first, and in order of arrival
 
-  @OC-CORE-1003
+  @disturbs @OC-CORE-1003
   Scenario: places in the queue follow arrival
     Given a server
     And every slot is busy
     When tasks are submitted as batch, batch, batch, batch
     Then each is told a place behind the one before
 
-  @ORCH-3029
+  @disturbs @ORCH-3029
   Scenario: a waiting task moves up as others leave
     Given a server
     And every slot is busy

@@ -1,11 +1,11 @@
-@ORCH-3005 @OC-CORE-1002
+@data-plane @ORCH-3005 @OC-CORE-1002
 Feature: Full queue
   The queue is bounded. When it is full, its policy decides, and whoever has to go is told when to come back.
 
   Background:
     Given a server
 
-  @ORCH-2007 @OC-CTRL-2011 @OC-CORE-1001 @ORCH-3004
+  @disturbs @ORCH-2007 @OC-CTRL-2011 @OC-CORE-1001 @ORCH-3004
   Scenario: a full queue says when to come back
     Given every slot is busy
     When batch tasks are submitted until one is refused

@@ -1,4 +1,4 @@
-@real_engine @ORCH-3054
+@data-plane @real_engine @ORCH-3054
 Feature: Real engine
   On the real llama-server the text is the model's own, and a slot that is given up is given up in the engine.
 
@@ -17,7 +17,7 @@ Feature: Real engine
     When it is canceled
     Then the engine has no busy slot within 1000 ms
 
-  @ORCH-3017
+  @disturbs @ORCH-3017
   Scenario Outline: a reader that leaves stops the engine's slot within a second
     Given a task that is <when> and wants to be canceled on disconnect
     And a reader of it

@@ -1,4 +1,4 @@
-@ORCH-2102 @ORCH-3031 @OC-CTRL-2003
+@control-plane @ORCH-2102 @ORCH-3031 @OC-CTRL-2003
 Feature: Reload
   A pool is brought to another model as a whole, or stays on the one that it had.
 

@@ -1,17 +1,17 @@
-@ORCH-3021
+@data-plane @ORCH-3021
 Feature: Sessions
   A session is short-lived: some turns, some minutes, and gone when it is deleted.
 
   Background:
     Given a server
 
-  @ORCH-2004
+  @core @ORCH-2004
   Scenario: a session shows its turns and its remaining time
     Given 2 tasks of one session have ended
     When the session is read
     Then it has 2 turns and at most 600000 ms to live
 
-  @ORCH-2005
+  @core @ORCH-2005
   Scenario: a deleted session is gone
     Given 1 tasks of one session have ended
     When the session is deleted
@@ -25,7 +25,7 @@ Feature: Sessions
     And the session is read
     Then it has 1 turns and at most 600000 ms to live
 
-  @ORCH-2007 @OC-CTRL-2011
+  @disturbs @ORCH-2007 @OC-CTRL-2011
   Scenario: a session that has had its turns is refused with its own policy label
     When tasks of one session are submitted until one is refused
     Then 8 of them were accepted at most

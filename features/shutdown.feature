@@ -1,4 +1,4 @@
-@ORCH-2101
+@control-plane @ORCH-2101
 Feature: Shutdown
   A server that is told to stop finishes what runs, tells the rest to come again, and exits cleanly.
 

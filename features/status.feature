@@ -1,10 +1,11 @@
+@data-plane
 Feature: Status
   One call tells an operator how every pool is and what runs now; a page for people shows the same, live.
 
   Background:
     Given a server
 
-  @OC-CTRL-2072
+  @disturbs @OC-CTRL-2072
   Scenario: what runs and what waits is counted, and no prompt is shown
     Given every slot is busy
     And a task that waits

@@ -1,11 +1,11 @@
-@ORCH-2002 @OC-CTRL-2022
+@data-plane @ORCH-2002 @OC-CTRL-2022
 Feature: Streaming
   A stream is a view of its task: every reader sees the same frames, whenever it comes and however often.
 
   Background:
     Given a server
 
-  @OC-CTRL-2020 @OC-CTRL-2021
+  @core @OC-CTRL-2020 @OC-CTRL-2021
   Scenario: frames come in order and end with exactly one end
     When a task of 32 tokens is submitted
     And its stream is read to the end
@@ -26,23 +26,25 @@ Feature: Streaming
     Then the second frame and the last but one are metrics
     And every metrics frame has queue_depth and on_time_probability
 
+  @core
   Scenario: tokens arrive while the task still runs
     When a long task is submitted
     And its stream is opened
     Then tokens arrive before the task has ended
 
-  @ORCH-2011
+  @core @ORCH-2011
   Scenario: a late reader gets the whole transcript
     Given a task that has ended
     When its stream is read a second time
     Then both readers got the same frames
 
+  @disturbs
   Scenario: two readers of a running task see the same frames
     Given a running task of 48 tokens
     When two readers read it to the end
     Then both readers got the same frames
 
-  @ORCH-2011
+  @core @ORCH-2011
   Scenario Outline: a reader that comes back misses nothing and gets nothing twice
     Given a task that has ended
     When a reader comes back after <frame>
@@ -54,7 +56,7 @@ Feature: Streaming
       | a-middle-frame  |
       | the-last-token  |
 
-  @ORCH-2011
+  @disturbs @ORCH-2011
   Scenario: a reader that comes back to a running task goes on where it was
     Given a running task of 64 tokens
     When its reader leaves after 4 tokens and comes back

@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from harness.conform_cli import conform, coverage, explain, reports
 from harness.metrics_lint.cli import app as metrics
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -53,66 +54,8 @@ def chaos(context: typer.Context) -> None:
     _become("chaos", *context.args)
 
 
-@app.command()
-def conform(
-    *,
-    url: Annotated[str | None, typer.Option(help="Judge the server at this address, not the reference server.")] = None,
-    token_env: Annotated[str | None, typer.Option(help="The environment variable that holds its API token.")] = None,
-    command: Annotated[
-        str | None, typer.Option(help="Start this server; {config} in it stands for a configuration file's path.")
-    ] = None,
-    engine_url: Annotated[
-        str | None, typer.Option(help="The llama-server behind --url, to compare its own answers with.")
-    ] = None,
-    req: Annotated[
-        list[str] | None, typer.Option(help="Only scenarios that prove this requirement id; may be repeated.")
-    ] = None,
-    keyword: Annotated[
-        str | None, typer.Option("-k", help="Only scenarios whose name matches, as pytest's -k.")
-    ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the whole result to this file.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML file.")] = None,
-) -> None:
-    """Run the conformance scenarios against a server, over HTTP alone.
-
-    Without options the reference server is started on its embedded engine and judged; with REQUIRE_REAL_LLAMA=1 in
-    the environment, on the real llama-server. Exit codes: 0 pass, 1 fail, 2 wrong usage, 3 could not run.
-
-    Examples:
-
-      llama-orch conform
-
-      llama-orch conform --req ORCH-3026 --json result.json
-
-      llama-orch conform --url http://127.0.0.1:8080 --token-env MY_TOKEN --junit result.xml
-
-      llama-orch conform --command "my-server --config {config}"
-
-      REQUIRE_REAL_LLAMA=1 llama-orch conform
-    """
-    from rich.console import Console
-
-    from harness.conform import Selection, run
-    from harness.report.console import ConsoleReport
-    from harness.report.json_file import JsonReport
-
-    if url is not None and command is not None:
-        raise typer.BadParameter("give --url or --command, not both")
-    if url is None and (token_env is not None or engine_url is not None):
-        raise typer.BadParameter("--token-env and --engine-url belong to --url")
-    named = {"--url": url, "--token-env": token_env, "--command": command, "--engine-url": engine_url}
-    options = [part for name, value in named.items() if value is not None for part in (name, value)]
-    selection = Selection(
-        url=url,
-        token_env=token_env,
-        command=command,
-        engine_url=engine_url,
-        requirements=tuple(req or ()),
-        keyword=keyword,
-        junit=junit,
-    )
-    files = [JsonReport(json_file, options=options)] if json_file is not None else []
-    raise typer.Exit(run(selection, [ConsoleReport(Console(), options=options), *files]))
+for verb in (conform, explain, coverage, reports):
+    app.command()(verb)
 
 
 @app.command()

@@ -11,12 +11,18 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Protocol, TextIO
+
+from harness import leftovers
+from harness.outcome import Outcome
+from harness.report.result import Result
+from harness.stand_in import is_real_required
 
 EXIT_PASS, EXIT_FAIL, EXIT_USAGE, EXIT_COULD_NOT_RUN = 0, 1, 2, 3
 
@@ -35,11 +41,15 @@ CLEAN_UP_S = 30.0  # servers and engines of an interrupted run stop within their
 Event = dict[str, Any]
 
 
-class Listener(Protocol):
-    """Shows or stores a run."""
+class Taker(Protocol):
+    """Takes a run in."""
 
     def take(self, event: Event) -> None:
         """Take in one event; see `harness.report.events` for their shapes."""
+
+
+class Listener(Taker, Protocol):
+    """Shows or stores a run."""
 
     def close(self, exit_code: int, log: str) -> None:
         """The run is over.
@@ -54,41 +64,77 @@ class Selection:
     """What to run, against what.
 
     Attributes:
-        url: None = start the reference server.
+        url: None = start the reference server, or what `launch` says.
         token_env: the variable that holds the token of `url`.
-        requirements: only scenarios that prove one of these ids.
+        requirements, profiles, checks, tags: only what has one of these, of each kind that is given.
         keyword: pytest's `-k`.
+        disturb: run the checks that fill slots or queues, too; None = where we have started the server.
+        jobs: processes at a time; None = as many as there are cores, and one for a server that was given by its URL
+            or for a real engine, which all checks share.
+        is_dry: only say what would run.
     """
 
     url: str | None = None
     token_env: str | None = None
-    command: str | None = None
+    launch: str | None = None
     engine_url: str | None = None
     requirements: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     keyword: str | None = None
     junit: Path | None = None
+    disturb: bool | None = None
+    jobs: int | None = None
+    is_dry: bool = False
 
     def options(self) -> list[str]:
         """As pytest takes them."""
         named = {
             "--server-url": self.url,
             "--token-env": self.token_env,
-            "--server-cmd": self.command,
+            "--launch": self.launch,
             "--engine-url": self.engine_url,
             "-k": self.keyword,
             "--junit-xml": str(self.junit.absolute()) if self.junit else None,
+            "--numprocesses": str(self.workers) if self.workers > 1 else None,
+        }
+        repeated = {
+            "--req": self.requirements,
+            "--profile": self.profiles,
+            "--check": self.checks,
+            "--tag": self.tags,
         }
         options = [part for name, value in named.items() if value is not None for part in (name, value)]
-        return options + [part for identifier in self.requirements for part in ("--req", identifier)]
+        options += [part for name, values in repeated.items() for value in values for part in (name, value)]
+        options += ["--collect-only"] if self.is_dry else []
+        may_disturb = self.url is None if self.disturb is None else self.disturb
+        return options if may_disturb else [*options, "--no-disturb"]
+
+    @property
+    def workers(self) -> int:
+        """How many processes share the checks; 1 = none beside the run's own."""
+        if self.is_dry:
+            return 1
+        if self.jobs is not None:
+            return self.jobs
+        is_shared = self.url is not None or (self.launch is None and is_real_required())
+        return 1 if is_shared else os.cpu_count() or 1
 
 
-def run(selection: Selection, listeners: Sequence[Listener]) -> int:
+def run(selection: Selection, listeners: Sequence[Listener], *, gaps: Mapping[str, str] | None = None) -> int:
     """Run the features.
 
+    Args:
+        gaps: checks that are known to fail, with the reason; one that passes fails the run.
+
     Returns:
-        The exit code: 0 all held, 1 something did not, 2 wrong usage, 3 could not run or was interrupted.
+        The exit code: 0 all held, 1 something did not, 2 wrong usage, 3 could not run, could not judge, or was
+        interrupted.
     """
+    result = Result(gaps=dict(gaps or {}))
     read_end, write_end = os.pipe()
+    mark = uuid.uuid4().hex
     with tempfile.TemporaryFile() as log:
         child = subprocess.Popen(
             [*command(selection), "--events-fd", str(write_end)],
@@ -96,17 +142,29 @@ def run(selection: Selection, listeners: Sequence[Listener]) -> int:
             stdout=log,
             stderr=subprocess.STDOUT,
             pass_fds=(write_end,),
+            env={**os.environ, leftovers.MARK_ENV: mark},
             start_new_session=True,  # a Ctrl-C reaches us alone, and is passed on once
         )
         os.close(write_end)
         with _interrupted_by_sigterm(), os.fdopen(read_end, encoding="utf-8") as lines:
-            was_interrupted = _follow(child, lines, listeners)
+            was_interrupted = _follow(child, lines, [result, *listeners])
             code = EXIT_COULD_NOT_RUN if was_interrupted else EXIT_OF_PYTEST.get(child.wait(), EXIT_COULD_NOT_RUN)
+        leftovers.end(mark)
         log.seek(0)
         text = log.read().decode("utf-8", "replace")
+    code = exit_code(code, result)
     for listener in listeners:
         listener.close(code, text)
     return code
+
+
+def exit_code(code: int, result: Result) -> int:
+    """The run's exit code, from that of its process and from what was told of its checks."""
+    if code not in (EXIT_PASS, EXIT_FAIL) or (code == EXIT_FAIL and not result.finished):
+        return code
+    if result.failures or result.closed_gaps:
+        return EXIT_FAIL
+    return EXIT_COULD_NOT_RUN if result.counts[Outcome.UNKNOWN] else EXIT_PASS
 
 
 def command(selection: Selection) -> list[str]:
@@ -117,7 +175,7 @@ def command(selection: Selection) -> list[str]:
     return [sys.executable, "-m", "pytest", *where, *selection.options()]
 
 
-def _follow(child: subprocess.Popen[bytes], lines: TextIO, listeners: Sequence[Listener]) -> bool:
+def _follow(child: subprocess.Popen[bytes], lines: TextIO, listeners: Sequence[Taker]) -> bool:
     """Tell the listeners everything to the end of the run.
 
     Returns:
@@ -137,7 +195,7 @@ def _follow(child: subprocess.Popen[bytes], lines: TextIO, listeners: Sequence[L
             else:
                 was_interrupted = True
                 give_up.start()
-                child.send_signal(signal.SIGINT)
+                os.killpg(child.pid, signal.SIGTERM)  # its workers too, so that each ends its own servers
         else:
             give_up.cancel()
             return was_interrupted

@@ -29,13 +29,13 @@ def real_engine(
     from harness.target import CannotRunError
 
     options, wanted = request.config.option, required_engine()
-    if wanted is None or options.server_url or options.server_cmd:
+    if wanted is None or options.server_url or options.launch:
         yield None
         return
     try:
         engine = start(wanted, folder=tmp_path_factory.mktemp("engine"))
     except CannotRunError as error:
-        _could_not_run(str(error))
+        _could_not_run(request.config, str(error))
     yield engine
     engine.stop()
 
@@ -57,7 +57,7 @@ def servers(
     from harness.target import REFERENCE_SERVER, Servers, split
 
     options = request.config.option
-    command = split(options.server_cmd) if options.server_cmd else REFERENCE_SERVER
+    command = split(options.launch) if options.launch else REFERENCE_SERVER
     started = Servers(
         () if options.server_url else command,
         folder=tmp_path_factory.mktemp("servers"),
@@ -79,12 +79,12 @@ def target(request: pytest.FixtureRequest, servers: "Servers") -> "Target":
 
     url, token_env = request.config.getoption("--server-url"), request.config.getoption("--token-env")
     try:
-        found = Target(url.rstrip("/"), _token(token_env)) if url else servers.default()
+        found = Target(url.rstrip("/"), _token(request.config, token_env)) if url else servers.default()
         capabilities = found.capabilities()
     except CannotRunError as error:
-        _could_not_run(str(error))
+        _could_not_run(request.config, str(error))
     if (why := why_not_required(capabilities)) is not None:
-        _could_not_run(f"{found.url}: {why}")
+        _could_not_run(request.config, f"{found.url}: {why}")
     if (events := request.config.pluginmanager.getplugin("orchqueue-events")) is not None:
         events.target_ready(found.url, capabilities)
     return found
@@ -108,15 +108,17 @@ def client(target: "Target", history: "History") -> "Iterator[Client]":
     speaking.close()
 
 
-def _token(name: str | None) -> str | None:
+def _token(config: pytest.Config, name: str | None) -> str | None:
     if name is None:
         return None
     if name not in os.environ:
-        _could_not_run(f"--token-env names {name}, which is not set")
+        _could_not_run(config, f"--token-env names {name}, which is not set")
     return os.environ[name]
 
 
-def _could_not_run(why: str) -> NoReturn:
+def _could_not_run(config: pytest.Config, why: str) -> NoReturn:
+    if (events := config.pluginmanager.getplugin("orchqueue-events")) is not None:
+        events.stop(f"could not run: {why}")
     pytest.exit(f"could not run: {why}", returncode=COULD_NOT_RUN)
 
 

@@ -16,6 +16,8 @@ TERMINAL_EVENTS = frozenset({"end", "error"})
 
 SHOWN_BYTES = 400  # of a body in a report: enough for every error envelope
 
+TOLD_MAX = 20  # exchanges, streams, and frames of each: the end of a scenario is where it failed
+
 Headers = tuple[tuple[str, str], ...]
 
 Origin = Literal["harness", "hostile"]
@@ -192,6 +194,14 @@ class History:
     def sent(self) -> int:
         """How many requests were sent."""
         return len(self.exchanges) + len(self.streams)
+
+    def told(self) -> list[str]:
+        """The last exchanges and the frames of every stream, as a report shows them."""
+        found = [str(exchange) for exchange in self.exchanges[-TOLD_MAX:]]
+        for stream in self.streams[-TOLD_MAX:]:
+            frames = [f"  {f.id} {f.event}: {f.data[:SHOWN_BYTES]}" for f in stream.frames[-TOLD_MAX:]]
+            found.append("\n".join([str(stream), *frames]))
+        return found
 
     def answers(self) -> Iterator[Exchange]:
         """Every exchange that was answered, openings of streams included."""

@@ -11,6 +11,7 @@ import inspect
 import sys
 from collections import Counter
 from collections.abc import Callable, Generator
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -39,20 +40,23 @@ ASSERTED = pytest.StashKey[int]()
 FAILED_STEP = pytest.StashKey[str]()
 """The kind (`given`, `when`, `then`) of the step that raised."""
 
-OUTCOMES = pytest.StashKey[dict[str, tuple[Outcome, str]]]()
-"""Of a session: every scenario's outcome and reason, by node id."""
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of a conformance run."""
     group = parser.getgroup("orchqueue", "conformance of an OrchQueue server")
     group.addoption("--server-url", metavar="URL", help="judge the server at this URL instead of starting one")
     group.addoption(
-        "--server-cmd", metavar="COMMAND", help="start this server; {config} stands for a configuration file"
+        "--launch",
+        metavar="COMMAND",
+        help="start this server; {config} stands for a configuration file, {port} for a port",
     )
     group.addoption("--token-env", metavar="NAME", help="the environment variable with the API token of --server-url")
     group.addoption("--engine-url", metavar="URL", help="the llama-server behind --server-url, to compare with")
     group.addoption("--req", metavar="ID", action="append", default=[], help="only what proves this requirement id")
+    group.addoption("--profile", action="append", default=[], choices=PROFILES, help="only the checks of this profile")
+    group.addoption("--check", metavar="GLOB", action="append", default=[], help="only checks whose id matches")
+    group.addoption("--tag", metavar="TAG", action="append", default=[], help="only scenarios with this tag")
+    group.addoption("--no-disturb", action="store_true", help="leave out the checks that disturb")
     group.addoption(
         "--events-fd", metavar="FD", type=int, help="write the run's events as JSON lines to this descriptor"
     )
@@ -62,11 +66,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marks and, when asked for, the writer of events."""
     for mark in MARKS:
         config.addinivalue_line("markers", mark)
-    config.stash[OUTCOMES] = {}
-    if (fd := config.getoption("--events-fd")) is not None:
-        from harness.report.events import EventWriter
+    config.pluginmanager.register(Outcomes(), "orchqueue-outcomes")
+    _require_known({}, set(config.getoption("--req")))  # before any worker is started
+    if config.getoption("--events-fd") is None:
+        return
+    from harness.report.events import EventWriter, PlanWriter
 
-        config.pluginmanager.register(EventWriter(fd), "orchqueue-events")
+    is_worker = hasattr(config, "workerinput")
+    writer = PlanWriter(config) if is_worker else EventWriter(config.getoption("--events-fd"))
+    config.pluginmanager.register(writer, "orchqueue-events")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -103,10 +111,29 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     _require_known({item.nodeid: ids for item, ids in named.items() if ids}, set(config.getoption("--req")))
     for item, ids in named.items():
         item.user_properties += [("requirement", identifier) for identifier in sorted(ids)]
-    wanted = set(config.getoption("--req"))
-    if wanted:
-        config.hook.pytest_deselected(items=[item for item in items if not wanted & named[item]])
-        items[:] = [item for item in items if wanted & named[item]]
+    kept = [item for item in items if _is_selected(item, named[item], config)]
+    if len(kept) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+        items[:] = kept
+
+
+def _is_selected(item: pytest.Item, ids: set[str], config: pytest.Config) -> bool:
+    """Every kind of selection that was given has to agree; of each kind, one value has to."""
+    from harness.scenario import scenario_of
+
+    wanted = config.getoption("--req")
+    if wanted and not ids & set(wanted):
+        return False
+    profiles, checks, tags = (config.getoption(name) for name in ("--profile", "--check", "--tag"))
+    scenario = scenario_of(item)
+    if scenario is None:
+        return not (profiles or checks or tags)
+    return (
+        not (profiles and not set(profiles) & set(scenario.profiles))
+        and not (checks and not any(fnmatchcase(scenario.check, glob) for glob in checks))
+        and not (tags and not set(tags) & {*ids, *scenario.profiles, *(mark.name for mark in item.iter_markers())})
+        and not (scenario.disturbs and config.getoption("--no-disturb"))
+    )
 
 
 def _require_known(named: dict[str, set[str]], wanted: set[str]) -> None:
@@ -176,11 +203,24 @@ def pytest_runtest_makereport(
         report.outcome, report.longrepr = "passed", None
     item.user_properties.append(("outcome", str(verdict.outcome)))
     report.user_properties = list(item.user_properties)
-    report.verdict = verdict  # type: ignore[attr-defined]  # for those who listen to reports
-    results = item.config.stash[OUTCOMES]
-    if item.nodeid not in results or verdict.outcome.is_failure:
-        results[item.nodeid] = (verdict.outcome, verdict.message)
+    told = verdict.told()
+    if verdict.outcome not in (Outcome.PASS, Outcome.NOT_APPLICABLE) and "history" in getattr(item, "funcargs", {}):
+        told["trace"] = item.funcargs["history"].told()  # type: ignore[attr-defined]  # of a function
+    report.verdict = told  # type: ignore[attr-defined]  # for those who listen to reports, in other processes too
     return report
+
+
+class Outcomes:
+    """Every scenario's outcome, the worst of its phases, and its reason, by node id."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, tuple[Outcome, str]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take in one phase."""
+        told = getattr(report, "verdict", None)
+        if told is not None and (report.nodeid not in self.found or Outcome(told["outcome"]).is_failure):
+            self.found[report.nodeid] = (Outcome(told["outcome"]), told["message"])
 
 
 def _level_of(identifier: str) -> str:
@@ -192,7 +232,8 @@ def _level_of(identifier: str) -> str:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Count scenarios by outcome, and say what did not apply, and why."""
-    results = config.stash[OUTCOMES]
+    outcomes: Outcomes = config.pluginmanager.getplugin("orchqueue-outcomes")
+    results = outcomes.found
     if not results:
         return
     counts = Counter(outcome for outcome, _ in results.values())

@@ -7,8 +7,9 @@ Readiness is one JSON line on standard output, `{"event": "ready", "url": …}`,
 import json
 import secrets
 import shlex
+import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,13 +84,24 @@ class Servers:
 
     Args:
         command: `{config}` in it is replaced by the path of a configuration file; without it, settings cannot be given.
+            `{port}` is replaced by a free port, and such a server is ready when it answers there; without it, a server
+            says its address in its ready line.
             Empty: servers cannot be started at all, because the one under test was given by its URL.
         replica: the replica that pools get: the real engine's address, or None for the embedded one.
         folder: for configuration files and logs.
+        wrap: what to speak to instead of a server's own address.
     """
 
-    def __init__(self, command: Sequence[str], *, folder: Path, replica: Settings | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        folder: Path,
+        replica: Settings | None = None,
+        wrap: Callable[[str], str] = str,
+    ) -> None:
         self.replica = replica
+        self._wrap = wrap
         self._command = tuple(command)
         self._folder = folder
         self._started: dict[str, Target] = {}
@@ -123,13 +135,16 @@ class Servers:
         folder = self._folder / f"server-{self._count}"
         folder.mkdir(parents=True)
         token = token or secrets.token_urlsafe(24)
-        process = Process(self._with_config(settings, folder), folder=folder, env={TOKEN_ENV: token, **(env or {})})
+        port = _free_port()
+        command = [part.replace("{port}", str(port)) for part in self._with_config(settings, folder)]
+        process = Process(command, folder=folder, env={TOKEN_ENV: token, **(env or {})})
+        fixed = f"http://127.0.0.1:{port}" if any("{port}" in part for part in self._command) else None
         try:
-            process.wait_ready(lambda: ready_line(process) is not None, deadline_ms=READY_MS)
+            process.wait_ready(lambda: _address(process, fixed) is not None, deadline_ms=READY_MS)
         except DidNotStartError as error:
             raise CannotRunError(f"the server did not start\n{error}") from None
-        ready = ready_line(process) or {}
-        target = Target(url=str(ready["url"]).rstrip("/"), token=token, process=process, settings=settings)
+        url = _address(process, fixed) or ""
+        target = Target(url=self._wrap(url.rstrip("/")), token=token, process=process, settings=settings)
         self._started[f"#{self._count}"] = target
         target.capabilities()
         return target
@@ -177,6 +192,23 @@ def pool_settings(pool: Settings, replica: Settings | None, **other: Any) -> Set
 def split(command: str) -> list[str]:
     """A command line as a list."""
     return shlex.split(command)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _address(process: Process, fixed: str | None) -> str | None:
+    """Where a server answers; None while it does not."""
+    if fixed is None:
+        ready = ready_line(process)
+        return str(ready["url"]) if ready is not None else None
+    try:
+        httpx.get(f"{fixed}/healthz", timeout=ANSWER_S, trust_env=False, follow_redirects=False)
+    except httpx.HTTPError:
+        return None
+    return fixed
 
 
 def ready_line(process: Process) -> dict[str, Any] | None:

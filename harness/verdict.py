@@ -5,7 +5,8 @@ prerequisite: the scenario's own question was never asked.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from harness.checks.violation import Violation
 from harness.expect import ViolationError
@@ -27,6 +28,11 @@ class Verdict:
     outcome: Outcome
     message: str = ""
     violations: tuple[Violation, ...] = ()
+
+    def told(self) -> dict[str, Any]:
+        """In plain types, as it travels between processes."""
+        found = [asdict(violation) for violation in self.violations]
+        return {"outcome": str(self.outcome), "message": self.message, "violations": found, "trace": []}
 
 
 def verdict_of(error: BaseException | None, *, in_given: bool, level_of: LevelOf) -> Verdict:

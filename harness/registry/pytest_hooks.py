@@ -29,9 +29,9 @@ def pytest_runtest_makereport(
         from harness.registry.evidence import report as emit
 
         verdict: Any = getattr(report, "verdict", None)
-        outcome = verdict.outcome if verdict is not None else _outcome(report)
-        why = f"{item.nodeid}: {(verdict.message if verdict is not None else '') or report.outcome}"
-        broken = {violation.req for violation in verdict.violations} if verdict is not None else set()
+        outcome = Outcome(verdict["outcome"]) if verdict is not None else _outcome(report)
+        why = f"{item.nodeid}: {(verdict['message'] if verdict is not None else '') or report.outcome}"
+        broken = {violation["req"] for violation in verdict["violations"]} if verdict is not None else set()
         lines = [Evidence(_check_id(item), i, outcome, why) for i in ids]
         found = [*lines, *(Evidence(_check_id(item), i, outcome, why) for i in sorted(broken - set(ids)))]
         emit(found, environ=item.config.stash[ENVIRONMENT])

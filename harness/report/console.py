@@ -1,6 +1,7 @@
 """A run on the terminal: progress while it goes on, then what failed and why, then the counts."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.markup import escape
@@ -9,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from harness import requirements
 from harness.conform import EXIT_COULD_NOT_RUN, EXIT_USAGE, Event
 from harness.outcome import Outcome
-from harness.report.result import Finished, Result, repeat_command
+from harness.report.result import Finished, Planned, Result, repeat_command
 
 STYLES = {
     Outcome.PASS: "green",
@@ -31,10 +32,10 @@ class ConsoleReport:
         options: those that the run was started with, for the commands that repeat a scenario.
     """
 
-    def __init__(self, console: Console, *, options: list[str]) -> None:
+    def __init__(self, console: Console, *, options: list[str], gaps: Mapping[str, str] | None = None) -> None:
         self._console = console
         self._options = options
-        self._result = Result()
+        self._result = Result(gaps=dict(gaps or {}))
         self._progress = Progress(
             SpinnerColumn(),
             MofNCompleteColumn(),
@@ -62,7 +63,7 @@ class ConsoleReport:
             case "finished":
                 self._progress.advance(self._bar)
                 last = self._result.finished[-1]
-                if last.outcome.is_failure or last.outcome is Outcome.WARN:
+                if last.outcome not in (Outcome.PASS, Outcome.NOT_APPLICABLE):
                     self._print_finished(last)
 
     def close(self, exit_code: int, log: str) -> None:
@@ -74,6 +75,8 @@ class ConsoleReport:
         elif exit_code == EXIT_USAGE or (exit_code == EXIT_COULD_NOT_RUN and not result.finished):
             self._console.print(escape(_why(exit_code, log)), highlight=False, soft_wrap=True)
         self._print_not_applicable()
+        for check in result.closed_gaps:
+            self._console.print(f"[bold red]closed gap[/]: {check} passes; remove its line", highlight=False)
         if result.finished:
             counts = ", ".join(
                 f"[{STYLES[outcome]}]{result.counts[outcome]} {outcome}[/]"
@@ -90,6 +93,9 @@ class ConsoleReport:
     def _print_finished(self, entry: Finished) -> None:
         say = self._console.print
         title = escape(f"{entry.scenario.feature}: {entry.scenario.title}")
+        if entry.gap:
+            say(f"[dim]known gap[/] {title}: {escape(entry.gap)}", highlight=False, soft_wrap=True)
+            return
         say(f"[{STYLES[entry.outcome]}]{entry.outcome}[/] {title}")
         known = requirements.load()
         for violation in entry.violations:
@@ -114,6 +120,34 @@ class ConsoleReport:
                 reasons[entry.message] += 1
         for reason, count in reasons.items():
             self._console.print(f"[dim]{count} NOT_APPLICABLE: {escape(reason)}[/]", highlight=False, soft_wrap=True)
+
+
+class PlanReport:
+    """Lists what a run would do."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._result = Result()
+
+    def take(self, event: Event) -> None:
+        """Gather the plan."""
+        self._result.take(event)
+
+    def close(self, exit_code: int, log: str) -> None:
+        """Print each check once, with how often it runs."""
+        planned = self._result.planned.values()
+        rows: dict[str, list[Planned]] = defaultdict(list)
+        for scenario in planned:
+            rows[scenario.check].append(scenario)
+        for check, found in rows.items():
+            first = found[0]
+            marks = " ".join([first.severity, *first.profiles, *(["disturbs"] if first.disturbs else [])])
+            line = f"{len(found):4} {check}  [dim]{marks}  {' '.join(first.requirements)}[/]"
+            self._console.print(line, highlight=False, soft_wrap=True)
+        if planned:
+            self._console.print(f"{len(rows)} checks, {len(planned)} scenarios")
+        else:
+            self._console.print(escape(_why(exit_code, log)), highlight=False, soft_wrap=True)
 
 
 def _why(exit_code: int, log: str) -> str:

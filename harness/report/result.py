@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.outcome import Outcome
+from harness.registry.coverage import worst
 
 # What pytest's -k takes as one word: a row of an outline that has other characters cannot be named by it.
 KEYWORD = re.compile(r"[\w:+\-./]+")
@@ -17,9 +18,19 @@ class Planned:
     """A scenario that was selected."""
 
     id: str
+    check: str
     title: str
     feature: str
     requirements: tuple[str, ...]
+    severity: str
+    profiles: tuple[str, ...]
+    disturbs: bool
+
+    @classmethod
+    def of(cls, entry: dict[str, Any]) -> "Planned":
+        """Read it from an event."""
+        lists = {name: tuple(entry[name]) for name in ("requirements", "profiles")}
+        return cls(**{**entry, **lists})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,9 @@ class Finished:
 
     Attributes:
         violations: `req`, `expected`, `actual`, `at` of each.
+        trace: what was sent and what came, of what did not pass.
+        figures: what was measured, by name.
+        gap: why it is known to fail; empty when it is not.
     """
 
     scenario: Planned
@@ -35,6 +49,14 @@ class Finished:
     message: str
     violations: tuple[dict[str, str], ...]
     duration_ms: int
+    trace: tuple[str, ...] = ()
+    figures: dict[str, float] = field(default_factory=dict)
+    gap: str = ""
+
+    @property
+    def is_failure(self) -> bool:
+        """The run as a whole fails because of it."""
+        return self.outcome.is_failure and not self.gap
 
 
 @dataclass
@@ -44,18 +66,20 @@ class Result:
     Attributes:
         target: `url`, and the rows of its capabilities; empty until the server is known.
         stopped: why the run could not go on.
+        gaps: checks that are known to fail, and why.
     """
 
     planned: dict[str, Planned] = field(default_factory=dict)
     finished: list[Finished] = field(default_factory=list)
     target: dict[str, Any] = field(default_factory=dict)
     stopped: str = ""
+    gaps: dict[str, str] = field(default_factory=dict)
 
     def take(self, event: dict[str, Any]) -> None:
         """Take in one event."""
         match event:
             case {"event": "planned", "scenarios": listed}:
-                found = [Planned(**{**entry, "requirements": tuple(entry["requirements"])}) for entry in listed]
+                found = [Planned.of(entry) for entry in listed]
                 self.planned = {scenario.id: scenario for scenario in found}
             case {"event": "target", **target}:
                 self.target = target
@@ -68,6 +92,9 @@ class Result:
                     message=rest["message"],
                     violations=tuple(rest["violations"]),
                     duration_ms=rest["duration_ms"],
+                    trace=tuple(rest["trace"]),
+                    figures=rest["figures"],
+                    gap=self.gaps.get(self.planned[identifier].check, ""),
                 )
                 self.finished.append(finished)
 
@@ -79,7 +106,29 @@ class Result:
     @property
     def failures(self) -> list[Finished]:
         """What makes the run fail, in order."""
-        return [entry for entry in self.finished if entry.outcome.is_failure]
+        return [entry for entry in self.finished if entry.is_failure]
+
+    @property
+    def checks(self) -> dict[str, Outcome]:
+        """The verdict of each check, the worst of its rows."""
+        rows: dict[str, list[Outcome]] = {}
+        for entry in self.finished:
+            rows.setdefault(entry.scenario.check, []).append(entry.outcome)
+        return {check: outcome for check, found in rows.items() if (outcome := worst(found)) is not None}
+
+    @property
+    def requirements(self) -> dict[str, Outcome]:
+        """The verdict on each requirement that a check is tagged with, or that a violation names."""
+        found: dict[str, list[Outcome]] = {}
+        for entry in self.finished:
+            for identifier in {*entry.scenario.requirements, *(v["req"] for v in entry.violations)}:
+                found.setdefault(identifier, []).append(entry.outcome)
+        return {i: outcome for i, outcomes in sorted(found.items()) if (outcome := worst(outcomes)) is not None}
+
+    @property
+    def closed_gaps(self) -> list[str]:
+        """Checks that are listed as known to fail, and passed."""
+        return [check for check in self.gaps if self.checks.get(check) in (Outcome.PASS, Outcome.WARN)]
 
 
 def repeat_command(scenario: Planned, options: list[str]) -> str:
@@ -89,5 +138,9 @@ def repeat_command(scenario: Planned, options: list[str]) -> str:
         options: of `llama-orch conform`, as the run was started.
     """
     name, _, row = scenario.id.rpartition("::")[2].removesuffix("]").partition("[")
-    keyword = f"{name} and {row}" if row and KEYWORD.fullmatch(row) else name
-    return shlex.join(["llama-orch", "conform", *options, "-k", keyword])
+    words = ["--check", scenario.check]
+    if row and KEYWORD.fullmatch(row):
+        words += ["-k", f"{name} and {row}"]
+    if scenario.disturbs and "--url" in options and "--disturb" not in options:
+        words += ["--disturb"]
+    return shlex.join(["llama-orch", "conform", *options, *words])

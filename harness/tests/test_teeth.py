@@ -43,7 +43,7 @@ def conform(good: Target, fault: Fault, keyword: str, monkeypatch: pytest.Monkey
     monkeypatch.setenv(TOKEN_ENV, good.token or "")
     gathered = Gathered()
     with sabotaged(good.url, fault) as url:
-        code = run(Selection(url=url, token_env=TOKEN_ENV, keyword=keyword), [gathered])
+        code = run(Selection(url=url, token_env=TOKEN_ENV, keyword=keyword, disturb=True), [gathered])
     return code, gathered
 
 

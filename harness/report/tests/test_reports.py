@@ -2,16 +2,22 @@
 
 import io
 import json
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from rich.console import Console
 
+from harness.conform import exit_code
 from harness.outcome import Outcome
+from harness.report.badge import badge
 from harness.report.console import ConsoleReport
-from harness.report.json_file import JsonReport
+from harness.report.gaps import GapsError, load
+from harness.report.json_file import JsonReport, as_json
 from harness.report.result import Planned, Result, repeat_command
+from harness.report.submitted import problems, reports_in
 
 VIOLATION = {
     "req": "ORCH-2007",
@@ -23,7 +29,16 @@ OPTIONS = ["--url", "http://127.0.0.1:1"]
 
 
 def planned(name: str) -> dict[str, Any]:
-    return {"id": f"test_features.py::{name}", "title": name, "feature": "Queue [1]", "requirements": ["ORCH-2007"]}
+    return {
+        "id": f"test_features.py::{name}",
+        "check": f"queue-1/{name[5]}",
+        "title": name,
+        "feature": "Queue [1]",
+        "requirements": ["ORCH-2007"],
+        "severity": "MUST",
+        "profiles": ["full"],
+        "disturbs": name == "test_d",
+    }
 
 
 def finished(name: str, outcome: str, *violations: dict[str, str], message: str = "") -> dict[str, Any]:
@@ -33,6 +48,8 @@ def finished(name: str, outcome: str, *violations: dict[str, str], message: str 
         "outcome": outcome,
         "message": message,
         "violations": list(violations),
+        "trace": ["GET /metrics <b>"],
+        "figures": {"error_ms": 3.5},
         "duration_ms": 5,
     }
 
@@ -77,7 +94,7 @@ def test_the_terminal_shows_what_failed_by_which_sentence_and_how_to_repeat_it()
     assert "expected  X-Backoff-Ms: 5" in text
     assert "actual    '6' [sic]" in text
     assert "< 429" in text
-    assert "repeat    llama-orch conform --url http://127.0.0.1:1 -k test_b" in text
+    assert "repeat    llama-orch conform --url http://127.0.0.1:1 --check queue-1/b" in text
     assert "waited 5 ms for the moon" in text
     assert "1 NOT_APPLICABLE: no such ability" in text
     assert "4 of 4 scenarios: 1 PASS, 1 FAIL, 1 NOT_APPLICABLE, 1 HANG" in text
@@ -104,18 +121,123 @@ def test_the_file_holds_everything(tmp_path: Path) -> None:
 
     written = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     assert (1, {"FAIL": 1, "HANG": 1, "NOT_APPLICABLE": 1, "PASS": 1}) == (written["exit_code"], written["counts"])
-    assert {"ORCH-2007": ["FAIL", "HANG", "NOT_APPLICABLE", "PASS"]} == written["requirements"]
+    assert {"ORCH-2007": "FAIL"} == written["requirements"]
     assert [VIOLATION] == written["scenarios"][1]["violations"]
-    assert written["scenarios"][1]["repeat"].endswith("-k test_b")
+    assert written["scenarios"][1]["repeat"].endswith("--check queue-1/b")
+    schema = json.loads(files("contracts").joinpath("reports", "report.schema.json").read_text("utf-8"))
+    assert [] == [error.message for error in jsonschema_rs.validator_for(schema).iter_errors(written)]
 
 
 @pytest.mark.parametrize(
     ("identifier", "expected"),
     [
-        pytest.param("f.py::test_a", "llama-orch conform -k test_a", id="scenario"),
-        pytest.param("f.py::test_a[not-json]", "llama-orch conform -k 'test_a and not-json'", id="row"),
-        pytest.param("f.py::test_a[GET /v1/tasks]", "llama-orch conform -k test_a", id="row-that-k-cannot-name"),
+        pytest.param("f.py::test_a", "--check b/a", id="scenario"),
+        pytest.param("f.py::test_a[not-json]", "--check b/a -k 'test_a and not-json'", id="row"),
+        pytest.param("f.py::test_a[GET /v1/tasks]", "--check b/a", id="row-that-k-cannot-name"),
     ],
 )
 def test_a_scenario_can_be_repeated_alone(identifier: str, expected: str) -> None:
-    assert expected == repeat_command(Planned(identifier, "a", "b", ()), [])
+    scenario = Planned.of({**planned("test_a"), "id": identifier, "check": "b/a"})
+
+    assert f"llama-orch conform {expected}" == repeat_command(scenario, [])
+
+
+def test_what_disturbs_is_repeated_with_leave_to() -> None:
+    assert repeat_command(Planned.of(planned("test_d")), OPTIONS).endswith("--check queue-1/d --disturb")
+    assert not repeat_command(Planned.of(planned("test_a")), OPTIONS).endswith("--disturb")
+
+
+def gathered(gaps: dict[str, str]) -> Result:
+    result = Result(gaps=gaps)
+    for event in EVENTS:
+        result.take(event)
+    return result
+
+
+@pytest.mark.req("OC-TEST-7024")
+@pytest.mark.parametrize(
+    ("gaps", "closed", "code"),
+    [
+        pytest.param({}, [], 1, id="none"),
+        pytest.param({"queue-1/b": "later", "queue-1/c": "later"}, [], 0, id="all-known"),
+        pytest.param({"queue-1/b": "later"}, [], 1, id="one-unknown"),
+        pytest.param({"queue-1/b": "x", "queue-1/c": "x", "queue-1/a": "x"}, ["queue-1/a"], 1, id="closed"),
+        pytest.param({"queue-1/b": "x", "queue-1/c": "x", "queue-1/d": "x"}, [], 0, id="not-applicable"),
+        pytest.param({"queue-1/b": "x", "queue-1/c": "x", "other/z": "x"}, [], 0, id="not-selected"),
+    ],
+)
+def test_known_gaps_are_strict_both_ways(gaps: dict[str, str], closed: list[str], code: int) -> None:
+    result = gathered(gaps)
+
+    assert (closed, code) == (result.closed_gaps, exit_code(1, result))
+
+
+@pytest.mark.req("OC-TEST-7020", "HME-023")
+@pytest.mark.parametrize(
+    ("outcomes", "of_pytest", "expected"),
+    [
+        pytest.param(["PASS"], 0, 0, id="pass"),
+        pytest.param(["PASS", "UNKNOWN"], 1, 3, id="unknown"),
+        pytest.param(["FAIL", "UNKNOWN"], 1, 1, id="fail"),
+        pytest.param([], 1, 1, id="nothing-told"),
+        pytest.param(["PASS"], 3, 3, id="could-not-run"),
+    ],
+)
+def test_unknown_is_no_pass(outcomes: list[str], of_pytest: int, expected: int) -> None:
+    result = Result()
+    result.take(EVENTS[0])
+    for outcome in outcomes:
+        result.take(finished("test_a", outcome))
+
+    assert expected == exit_code(of_pytest, result)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        pytest.param("- a/b", "not a mapping", id="list"),
+        pytest.param("a/b: ''", "no reason", id="empty-reason"),
+        pytest.param("a/b: 7", "no reason", id="number"),
+        pytest.param("A: x", "no id of a check", id="no-id"),
+        pytest.param("a: [", "gaps.yaml", id="no-yaml"),
+    ],
+)
+def test_a_file_that_lists_no_gaps_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "gaps.yaml").write_text(text, encoding="utf-8")
+
+    with pytest.raises(GapsError, match=says):
+        load(tmp_path / "gaps.yaml")
+
+
+def test_a_file_of_gaps_is_read(tmp_path: Path) -> None:
+    (tmp_path / "gaps.yaml").write_text("# none\na/b: later\n", encoding="utf-8")
+
+    assert {"a/b": "later"} == load(tmp_path / "gaps.yaml")
+
+
+def test_the_badge_counts_what_could_be_judged() -> None:
+    svg = badge(as_json(gathered({}), exit_code=1, options=[], implementation={}))
+
+    assert svg.startswith("<svg ")
+    assert 'aria-label="OrchQueue v1: 1 of 3 checks"' in svg
+
+
+def submit(folder: Path, *, name: str = "ours", readme: str = "## Reproduce\n", **changes: Any) -> list[str]:
+    place = folder / "ours" / "1.0"
+    place.mkdir(parents=True)
+    who = {"name": name, "version": "1.0", "contact": "us@example"}
+    report = as_json(gathered({}), exit_code=1, options=OPTIONS, implementation=who)
+    (place / "report.json").write_text(json.dumps({**report, **changes}), encoding="utf-8")
+    (place / "README.md").write_text(readme, encoding="utf-8")
+    return [problem for path in reports_in(folder) for problem in problems(path, folder)]
+
+
+@pytest.mark.req("OC-TEST-7028")
+def test_a_submitted_report_is_held_to_schema_and_layout(tmp_path: Path) -> None:
+    assert [] == submit(tmp_path / "good")
+    assert "Reproduce" in submit(tmp_path / "silent", readme="# Ours")[0]
+    assert "lies in ours/1.0" in submit(tmp_path / "misplaced", name="theirs")[0]
+    assert "verdict" in submit(tmp_path / "edited", verdict="green")[0]
+    assert "9" in submit(tmp_path / "wrong", exit_code=9)[0]
+    (tmp_path / "report.json").write_text("{}", encoding="utf-8")
+    assert "not in NAME/VERSION" in next(problems(tmp_path / "report.json", tmp_path))
