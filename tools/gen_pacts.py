@@ -1,4 +1,4 @@
-"""Generates the index of the pacts (`contracts/pacts/README.md`): a row for each interaction that one relies on."""
+"""Generates the pacts from their consumer tests, and their index: a row for each interaction that one relies on."""
 
 import json
 from collections.abc import Iterator
@@ -17,10 +17,13 @@ Generated from the pacts of this folder by `python -m tools gen`. Do not edit.
 
 
 def generate(root: Path) -> dict[Path, str]:
-    """The index's text; none while there is no pact."""
-    pacts = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((root / FOLDER).glob("*.json"))]
-    rows = [row for pact in pacts for row in _rows(pact)]
-    return {OUTPUT: HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)} if pacts else {}
+    """The pact of each consumer with its provider, and the index."""
+    del root
+    from reference_server.engines.tests.pacts import CONSUMERS
+
+    texts = {FOLDER / f"orchestrator-{consumer.provider}.json": consumer.text() for consumer in CONSUMERS}
+    rows = [row for path in sorted(texts) for row in _rows(json.loads(texts[path]))]
+    return {**texts, OUTPUT: HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)}
 
 
 def _rows(pact: dict[str, Any]) -> Iterator[list[str]]:

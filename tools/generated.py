@@ -22,7 +22,7 @@ GENERATORS: Sequence[Generator] = (
     gen_pacts.generate,
     entries.generate,
 )
-FOLDERS = (Path("contracts/models"),)  # hold generated files only, but for an `__init__.py`
+FOLDERS = {Path("contracts/models"): "*.py", Path("contracts/pacts"): "*.json"}  # hold only generated ones of these
 
 
 def outputs(root: Path, generators: Sequence[Generator] = GENERATORS) -> dict[Path, str]:
@@ -42,8 +42,8 @@ def stale(root: Path, generators: Sequence[Generator] = GENERATORS) -> Iterator[
         if old != text:
             lines = difflib.unified_diff(old.splitlines(), text.splitlines(), "committed", "generated", lineterm="")
             yield path, "\n".join(lines)
-    for folder in FOLDERS:
-        for leftover in sorted((root / folder).glob("*.py")):
+    for folder, names in FOLDERS.items():
+        for leftover in sorted((root / folder).glob(names)):
             path = leftover.relative_to(root)
             if path.name != "__init__.py" and path not in wanted:
                 yield path, "no source gives this file any more: delete it"
