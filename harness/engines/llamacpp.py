@@ -14,6 +14,8 @@ class LlamaCppFormat:
     busy: JsonAnswer = (429, {"error": {"code": 429, "message": "too many", "type": "rate_limit_error"}})
     loading: JsonAnswer = (503, {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}})
 
+    metrics = "llamacpp:requests_processing 0\n"
+
     def get(self, path: str, version: str) -> JsonAnswer | None:
         """Health, properties, slots."""
         props = {
@@ -36,6 +38,12 @@ class LlamaCppFormat:
     def asked(self, body: Any) -> Asked:
         """From llama-server's names."""
         return Asked(body["prompt"], body.get("seed", 0), body.get("n_predict", 16))
+
+    def refusal(self, body: Any) -> JsonAnswer | None:
+        """Of a prompt that fills the context."""
+        if words(body["prompt"]) < CTX_MAX:
+            return None
+        return 400, {"error": {"code": 400, "message": "too long", "type": "exceed_context_size_error"}}
 
     def token(self, piece: str, count: int, asked: Asked) -> bytes:
         """A frame with the count so far."""

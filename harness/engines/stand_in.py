@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -17,6 +18,14 @@ from harness.engines.script import Script
 from harness.engines.wire_format import JsonAnswer, WireFormat
 
 START_LIMIT_S = 10.0
+STATE_PATH = "/_pact/state"
+STATES = {
+    "the model is still loading": Script(is_loading=True),
+    "the engine behind the server is dead": Script(is_loading=True),
+    "the engine is at its limit of requests": Script(is_busy=True),
+    "the engine fails while it generates": Script(error_at=1),
+    "the model is TensorRT-LLM's": Script(),
+}
 HEALTH_PATHS = ("/health", "/v2/health/ready", "/v2/models/ensemble/ready")
 
 
@@ -39,17 +48,30 @@ class StandIn:
         if self.script.is_loading and (is_completion or request.path in HEALTH_PATHS):
             return _json(self.wire.loading)
         if request.method == "GET":
-            return _json(self.wire.get(request.path, self.script.version))
+            return self._get(request.path)
         try:
             body = await request.json()
         except ValueError:
             return _json((400, {"error": "not JSON"}))
         if not is_completion:
-            return _json(self.wire.post(request.path, body))
-        if self.script.is_busy:
-            return _json(self.wire.busy)
+            return self._change(body) if request.path == STATE_PATH else _json(self.wire.post(request.path, body))
+        if refusal := self.wire.busy if self.script.is_busy else self.wire.refusal(body):
+            return _json(refusal)
         self.requests += 1
         return await self._stream(request, body)
+
+    def _get(self, path: str) -> web.Response:
+        if path == "/metrics":
+            return web.Response(text=self.wire.metrics)
+        return _json(self.wire.get(path, self.script.version))
+
+    def _change(self, body: Any) -> web.Response:
+        """Bring a pact's provider state about, or end it; `{"state", "action"}` as pact verifiers send it."""
+        script = STATES.get(body["state"])
+        if script is None:
+            return _json((501, {"error": "no such state"}))
+        self.script = Script() if body["action"] == "teardown" else script
+        return _json((200, {}))
 
     async def _stream(self, request: web.Request, body: object) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": self.script.content_type})

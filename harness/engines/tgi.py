@@ -14,6 +14,8 @@ class TgiFormat:
     busy: JsonAnswer = (429, {"error": "Model is overloaded", "error_type": "overloaded"})
     loading: JsonAnswer = (503, {"error": "unhealthy", "error_type": "healthcheck"})
 
+    metrics = "tgi_batch_current_size 0\n"
+
     def get(self, path: str, version: str) -> JsonAnswer | None:
         """Health and info."""
         limits = {"max_concurrent_requests": 128, "max_input_tokens": CTX_MAX - 1, "max_total_tokens": CTX_MAX}
@@ -31,6 +33,12 @@ class TgiFormat:
         parameters = body.get("parameters") or {}
         tokens = parameters.get("max_new_tokens") or 100
         return Asked(body["inputs"], parameters.get("seed") or 0, tokens - 1)  # the special one is a token too
+
+    def refusal(self, body: Any) -> JsonAnswer | None:
+        """Of a prompt that fills the context."""
+        if words(body["inputs"]) < CTX_MAX:
+            return None
+        return 422, {"error": "Input validation error: too long", "error_type": "validation"}
 
     def token(self, piece: str, count: int, asked: Asked) -> bytes:
         """A token."""

@@ -27,6 +27,12 @@ class TritonFormat:
     busy: JsonAnswer = (503, {"error": "Exceeds maximum queue size"})
     loading: JsonAnswer = (400, None)
 
+    metrics = (
+        'nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="used",model="ensemble"} 0\n'
+        'nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="max",model="ensemble"} 64\n'
+        'nv_trt_llm_request_metrics{model="ensemble",request_type="active"} 0\n'
+    )
+
     def get(self, path: str, version: str) -> JsonAnswer | None:
         """Health and metadata."""
         tensors = [{"name": name, "datatype": kind, "shape": [1]} for name, kind in INPUTS.items()]
@@ -38,6 +44,8 @@ class TritonFormat:
             "/v2": {"name": "triton", "version": version, "extensions": ["generate"]},
             ROOT: {"name": NAME, "versions": ["1"], "platform": "python", "inputs": tensors, "outputs": [output]},
         }
+        if path.startswith("/v2/models/") and path not in answers:
+            return 404, {"error": f"Request for unknown model: '{path.split('/')[3]}' is not found"}
         return (200, answers[path]) if path in answers else None
 
     def post(self, path: str, body: Any) -> JsonAnswer | None:
@@ -48,6 +56,9 @@ class TritonFormat:
     def asked(self, body: Any) -> Asked:
         """From TensorRT-LLM's names."""
         return Asked(body["text_input"], body.get("random_seed", 0), body["max_tokens"])
+
+    def refusal(self, body: Any) -> JsonAnswer | None:
+        """Of nothing: it does not know what its model takes."""
 
     def token(self, piece: str, count: int, asked: Asked) -> bytes:
         """The new text alone."""

@@ -23,6 +23,8 @@ class VllmFormat:
         {"error": {"message": "not ready", "type": "ServiceUnavailable", "param": None, "code": 503}},
     )
 
+    metrics = 'vllm:num_requests_running{engine="0"} 0.0\nvllm:kv_cache_usage_perc{engine="0"} 0.0\n'
+
     def get(self, path: str, version: str) -> JsonAnswer | None:
         """Health, version, models."""
         model = {"id": MODEL, "object": "model", "created": 1, "owned_by": "vllm", "root": MODEL}
@@ -43,6 +45,14 @@ class VllmFormat:
     def asked(self, body: Any) -> Asked:
         """From OpenAI's names."""
         return Asked(body["prompt"], body.get("seed") or 0, body.get("max_tokens") or 16)
+
+    def refusal(self, body: Any) -> JsonAnswer | None:
+        """Of another model, and of a prompt that fills the context."""
+        if body.get("model", MODEL) != MODEL:
+            return 404, {"error": {"message": "no such model", "type": "NotFoundError", "param": "model", "code": 404}}
+        if words(body["prompt"]) >= CTX_MAX:
+            return 400, {"error": {"message": "too long", "type": "BadRequestError", "param": None, "code": 400}}
+        return None
 
     def token(self, piece: str, count: int, asked: Asked) -> bytes:
         """A choice, and the count so far; the last token carries the reason of the end."""

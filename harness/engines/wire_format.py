@@ -25,6 +25,7 @@ class WireFormat(Protocol):
     stream_paths: tuple[str, ...]
     busy: JsonAnswer
     loading: JsonAnswer
+    metrics: str
 
     def get(self, path: str, version: str) -> JsonAnswer | None:
         """What a GET answers when all is well; None where the engine has no such path."""
@@ -34,6 +35,9 @@ class WireFormat(Protocol):
 
     def asked(self, body: Any) -> Asked:
         """What a completion's body asks for."""
+
+    def refusal(self, body: Any) -> JsonAnswer | None:
+        """The answer to a completion that this engine does not take; None where it does."""
 
     def token(self, piece: str, count: int, asked: Asked) -> bytes:
         """The frame of a token, the `count`th."""
