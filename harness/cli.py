@@ -12,9 +12,11 @@ import typer
 
 from harness.conform_cli import conform, coverage, explain, reports
 from harness.metrics_lint.cli import app as metrics
+from harness.pact.cli import app as pact
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.add_typer(metrics, name="metrics")
+app.add_typer(pact, name="pact")
 
 # Everything that follows belongs to the other program, its --help included.
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}

@@ -52,6 +52,11 @@ class PactFile:
     interactions: tuple[Interaction, ...]
     raw: Mapping[str, Any]
 
+    def selected(self, text: str | None) -> tuple[Interaction, ...]:
+        """The interaction of this description; where there is none, those that have the text in it; None = all."""
+        exact = tuple(entry for entry in self.interactions if entry.description == text)
+        return exact or tuple(entry for entry in self.interactions if text is None or text in entry.description)
+
     def alone(self, interaction: Interaction, values: Mapping[str, str]) -> dict[str, Any]:
         """A pact of one interaction, whose request has these values."""
         raw = copy.deepcopy(dict(interaction.raw))

@@ -3,7 +3,7 @@
 An engine that serves is ready. That it loads, is full, or fails while it generates nobody can ask it for over its own
 API: there a vendor names an address that does it, or the interaction is NOT_TESTABLE.
 
-Source: OC-TEST-7012.
+Source: OC-TEST-7032.
 """
 
 from collections.abc import Mapping

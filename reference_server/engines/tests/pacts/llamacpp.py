@@ -28,6 +28,7 @@ from reference_server.engines.tests.pacts.consumer import (
     TOO_LONG,
     Case,
     Consumer,
+    SomeText,
     asked,
     stream,
 )
@@ -71,7 +72,7 @@ def properties(pact: Pact) -> None:
         .will_respond_with(200)
         .with_body(
             {
-                "build_info": match.regex("b1-0a", regex=r".+"),
+                "build_info": SomeText("b1-0a"),
                 "total_slots": match.int(1),
                 "model_path": match.str("/models/m.gguf"),
                 "default_generation_settings": {"n_ctx": match.int(2048)},
@@ -118,7 +119,7 @@ def slots(pact: Pact) -> None:
         asked(pact, "a question for its slots", SLOTS, "OC-ADAPT-5014")
         .with_request("GET", "/slots")
         .will_respond_with(200)
-        .with_body(match.each_like({"id": match.int(0), "is_processing": match.bool(False)}, min=1), JSON)
+        .with_body(match.each_like({"id": match.int(0), "is_processing": match.like(False)}, min=1), JSON)
     )
 
 
