@@ -1,7 +1,7 @@
 """Generates the pacts from their consumer tests, and their index: a row for each interaction that one relies on."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,13 @@ def generate(root: Path) -> dict[Path, str]:
     from reference_server.engines.tests.pacts import CONSUMERS
 
     texts = {FOLDER / f"orchestrator-{consumer.provider}.json": consumer.text() for consumer in CONSUMERS}
-    rows = [row for path in sorted(texts) for row in _rows(json.loads(texts[path]))]
-    return {**texts, OUTPUT: HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)}
+    return {**texts, OUTPUT: index([json.loads(texts[path]) for path in sorted(texts)])}
+
+
+def index(pacts: Sequence[dict[str, Any]]) -> str:
+    """A row for each interaction of each pact."""
+    rows = [row for pact in pacts for row in _rows(pact)]
+    return HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def _rows(pact: dict[str, Any]) -> Iterator[list[str]]:

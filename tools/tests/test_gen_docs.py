@@ -1,6 +1,5 @@
 """The generated pages: the index of the pacts, the README's map."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -21,13 +20,9 @@ PACT = {
 }
 
 
-def test_every_interaction_of_every_pact_has_a_row(tmp_path: Path) -> None:
-    assert {} == gen_pacts.generate(tmp_path)
+def test_every_interaction_of_every_pact_has_a_row() -> None:
+    *_, first, second = gen_pacts.index([PACT]).splitlines()
 
-    (tmp_path / gen_pacts.FOLDER).mkdir(parents=True)
-    (tmp_path / gen_pacts.FOLDER / "a.json").write_text(json.dumps(PACT))
-
-    *_, first, second = gen_pacts.generate(tmp_path)[gen_pacts.OUTPUT].splitlines()
     assert "| orchestrator | vllm | a completion \\| streamed | `POST /v1/completions` | a model is loaded |" == first
     assert "| orchestrator | vllm | a token frame | message |  |" == second
 
