@@ -1,0 +1,58 @@
+"""Clients of others, pointed at the gateway and at nothing else: what the environment says of proxies does not count.
+
+Source: ORCH-3080, OC-POLICY-4043, OC-POLICY-4044.
+"""
+
+import os
+import ssl
+from collections.abc import Callable, Sequence
+
+import certifi
+import httpx
+import requests
+
+from reference_server.policy.gateway import Pass
+
+TIMEOUT = httpx.Timeout(connect=30, read=60, write=60, pool=60)
+_CA_FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+
+def http_client(
+    held: Pass, *, follow_redirects: bool = False, on_request: Sequence[Callable[[httpx.Request], None]] = ()
+) -> httpx.Client:
+    """An httpx client; credentials stay behind when a redirect leaves their origin (httpx's own rule)."""
+    return httpx.Client(
+        proxy=held.proxy_url,
+        trust_env=False,
+        verify=tls_context(),
+        timeout=TIMEOUT,
+        follow_redirects=follow_redirects,
+        event_hooks={"request": list(on_request)},
+    )
+
+
+def requests_session(session: requests.Session, held: Pass) -> requests.Session:
+    """Point a session at the gateway."""
+    session.trust_env = False
+    session.proxies = {"http": held.proxy_url, "https": held.proxy_url}
+    session.verify = ca_file()
+    return session
+
+
+def environment(held: Pass) -> dict[str, str]:
+    """For a program (pip, git): a copy of ours with the gateway as its only proxy."""
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    ways = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), held.proxy_url)
+    return {**kept, **ways, **{name.lower(): url for name, url in ways.items()}}
+
+
+def tls_context() -> ssl.SSLContext:
+    """The system's authorities, and those of certifi where the system has none."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(ca_file())
+    return context
+
+
+def ca_file() -> str:
+    """The operator's file of authorities, else certifi's."""
+    return next((os.environ[name] for name in _CA_FILES if os.environ.get(name)), certifi.where())
