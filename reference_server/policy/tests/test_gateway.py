@@ -45,9 +45,13 @@ def test_an_answer_of_dns_that_changes_after_the_check_changes_nothing(monkeypat
         really(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect)
-    with far_end() as far, gateway_under(HTTP, names) as (gateway, decided), gateway.admit("model") as held:
-        with http_client(held) as client:
-            status = client.get(url(far)).status_code
+    with (
+        far_end() as far,
+        gateway_under(HTTP, names) as (gateway, decided),
+        gateway.admit("model") as held,
+        http_client(held) as client,
+    ):
+        status = client.get(url(far)).status_code
 
     assert 502 == status  # nobody listens at the address that was checked
     assert [] == far.asked
@@ -59,9 +63,13 @@ def test_an_answer_of_dns_that_changes_after_the_check_changes_nothing(monkeypat
 @pytest.mark.req("OC-POLICY-4042")
 def test_a_name_with_an_address_inside_is_refused_before_a_byte_goes_there() -> None:
     names = Names(evil_example=["127.0.0.1"])
-    with far_end() as far, gateway_under(HTTP, names) as (gateway, _), gateway.admit("model") as held:
-        with http_client(held) as client:
-            answer = client.get(url(far, host="evil.example"))
+    with (
+        far_end() as far,
+        gateway_under(HTTP, names) as (gateway, _),
+        gateway.admit("model") as held,
+        http_client(held) as client,
+    ):
+        answer = client.get(url(far, host="evil.example"))
 
     assert 403 == answer.status_code
     assert ["private-address"] == [decision.rule for decision in held.refusals]
@@ -86,9 +94,13 @@ def test_each_hop_of_a_redirect_is_asked_again_and_carries_no_credentials() -> N
 @pytest.mark.req("ORCH-3205", "OC-POLICY-4041")
 def test_switched_off_nothing_is_even_looked_up() -> None:
     names = Names(models_example=["127.0.0.1"])
-    with gateway_under(Snapshot(is_on=False), names) as (gateway, _), gateway.admit("model") as held:
-        with http_client(held) as client, pytest.raises(httpx.ProxyError, match="403"):
-            client.get("https://models.example/m")
+    with (
+        gateway_under(Snapshot(is_on=False), names) as (gateway, _),
+        gateway.admit("model") as held,
+        http_client(held) as client,
+        pytest.raises(httpx.ProxyError, match="403"),
+    ):
+        client.get("https://models.example/m")
 
     assert ["off"] == [decision.rule for decision in held.refusals]
     assert [] == names.looked_up
