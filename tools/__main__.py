@@ -18,6 +18,7 @@ EXAMPLES = """examples:
   python -m tools coverage --family ORCH --family OC-CORE
   python -m tools coverage --evidence run.jsonl
                                 which checks never ran: LLAMA_ORCH_EVIDENCE=run.jsonl python -m pytest writes the file
+  python -m tools bench         what the hop costs, beside nginx and the Rust routers where they are installed
   python -m tools lock          pin the dependencies again, with hashes (needs uv)
 
 exit codes: 0 pass, 1 fail, 2 wrong usage, 3 could not run
@@ -40,6 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return lock.lock(ROOT)
         case "coverage":
             return coverage.show(ROOT, asked, say=_say)
+        case "bench":
+            from tools.bench import run
+
+            return run.run(asked.rounds)
         case _:
             return _run({"generated": steps.LINT["generated"]}) if asked.check else _write()
 
@@ -62,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
         "--evidence", action="append", default=[], type=Path, metavar="FILE", help="fail for a check that never ran"
     )
     join.add_argument("--json", action="store_true", help="for a machine")
+    bench = verbs.add_parser("bench", help="what the hop costs; takes some minutes of an otherwise idle machine")
+    bench.add_argument("--rounds", type=int, default=3)
     verbs.add_parser("lock", help="pin the dependencies again, with hashes")
     return parser
 
