@@ -9,6 +9,7 @@ import typer
 
 from reference_server import config_file
 from reference_server.config import Config, ConfigError
+from reference_server.provision import network
 from reference_server.provision.cli import app as engines
 
 EXIT_USAGE = 2
@@ -21,6 +22,24 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(engines, name="engines")
+
+
+@engines.callback()
+def under_rules(
+    config: Annotated[Path | None, typer.Option(help="YAML file; its `outbound` says what may be fetched.")] = None,
+) -> None:
+    """Bring engines and models into the cache, and show what is there.
+
+    What is fetched goes out under the `outbound` rules of --config; LLAMA_ORCH_OFFLINE=1 switches it off.
+    """
+    if config is None:
+        return
+    try:
+        loaded = config_file.load(config)
+    except ConfigError as error:
+        typer.echo(f"llama-orch engines: {error}", err=True)
+        raise typer.Exit(EXIT_USAGE) from None
+    network.follow(lambda: loaded.outbound)
 
 
 @app.command()

@@ -37,6 +37,7 @@ from reference_server.engines.triton import Triton
 from reference_server.engines.vllm import Vllm
 from reference_server.policy.hooks import Hooked, Policies
 from reference_server.policy.sandbox import Bounds, Plugin, PluginRefusedError
+from reference_server.provision import network
 from reference_server.runtime.clock import now_ms
 from reference_server.runtime.gpus import read_gpus, watch_gpus
 from reference_server.runtime.launchers import Attached, Launcher
@@ -143,6 +144,7 @@ async def _serve(
         limits=limits_of(config.token_limits),
     )
     current = Current(config)
+    network.follow(lambda: current.config.outbound)
     readers = Readers(per_task_max=config.http.readers_per_task_max)
     watchdogs = {pool.id: pool.watchdog for pool in config.pools}
     running = Running(current=current, core=core, readers=readers, watchdogs=watchdogs)

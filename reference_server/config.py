@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 
 HostName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.:_\[\]-]{1,253}$")]
+HostPattern = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.:_*/\[\]-]{1,253}$")]
 FolderPath = Annotated[str, msgspec.Meta(pattern=r"^/", max_length=4096)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 NonNegative = Annotated[int, msgspec.Meta(ge=0)]
@@ -261,6 +262,27 @@ class Artifacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     traces: bool = False
 
 
+class Outbound(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What may leave this host, other than to a configured engine (ORCH-3080, OC-CONFIG-6030).
+
+    Patterns are a `host`, `*.host`, `host:port`, `*`, or a network as in `10.0.0.0/8`.
+
+    Attributes:
+        enabled: false = nothing goes out (ORCH-3205); LLAMA_ORCH_OFFLINE=1 in the environment says the same.
+        mode: strict = only what `allow` names goes out.
+        shadow: what the rules refuse is logged and goes out; the off-switch still counts.
+        private: hosts that may have addresses inside this host or its network.
+    """
+
+    enabled: bool = True
+    mode: Literal["strict", "permissive"] = "permissive"
+    shadow: bool = False
+    schemes: tuple[Literal["http", "https"], ...] = ("https",)
+    allow: tuple[HostPattern, ...] = ()
+    deny: tuple[HostPattern, ...] = ()
+    private: tuple[HostPattern, ...] = ()
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole file.
 
@@ -278,6 +300,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     retention: Retention = Retention()
     http: Http = Http()
     artifacts: Artifacts = Artifacts()
+    outbound: Outbound = Outbound()
     model_folders: tuple[FolderPath, ...] = ()
     plugins: tuple[Plugin, ...] = ()
     experimental_cpu: bool = False

@@ -23,7 +23,7 @@ from reference_server.runtime.readers import Readers
 
 CHANGEABLE = (
     *("pools[[]*].queue.*", "pools[[]*].watchdog.*", "pools[[]*].prices.*", "pools[[]*].reload_drain_ms"),
-    *("sessions.*", "token_limits.*", "retention.*"),
+    *("sessions.*", "token_limits.*", "retention.*", "outbound.*"),
     *("http.keep_alive_ms", "http.body_ms", "http.slow_reader_ms", "http.readers_per_task_max", "http.drain_ms"),
 )
 """Fields that a running server takes over; `[[]` is a bracket in these patterns."""

@@ -3,6 +3,7 @@
 Source: ORCH-3080, OC-POLICY-4043, OC-POLICY-4044.
 """
 
+import logging
 import os
 import ssl
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ import requests
 from reference_server.policy.gateway import Pass
 
 TIMEOUT = httpx.Timeout(connect=30, read=60, write=60, pool=60)
+logging.getLogger("httpx").setLevel(logging.WARNING)  # below, it logs whole addresses, with what is secret in them
 _CA_FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
@@ -40,10 +42,9 @@ def requests_session(session: requests.Session, held: Pass) -> requests.Session:
 
 
 def environment(held: Pass) -> dict[str, str]:
-    """For a program (pip, git): a copy of ours with the gateway as its only proxy."""
-    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    ways = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), held.proxy_url)
-    return {**kept, **ways, **{name.lower(): url for name, url in ways.items()}}
+    """Variables for a program (pip, git), beside ours: the gateway is its only proxy, for every host."""
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "PIP_PROXY")
+    return dict.fromkeys(names, held.proxy_url) | {"NO_PROXY": "", "no_proxy": ""}
 
 
 def tls_context() -> ssl.SSLContext:

@@ -9,13 +9,14 @@ Source: ORCH-3080, ORCH-3205, OC-POLICY-4040 … 4045.
 
 import base64
 import binascii
+import ipaddress
 import secrets
 import socket
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 import h11
@@ -36,11 +37,13 @@ class Pass:
 
     Attributes:
         proxy_url: for libraries and programs; holds a password that ends with the pass.
+        set_up: `host:port` of mirrors that the operator set tools up with.
         refusals: what was refused to it, in order.
     """
 
     purpose: str
     proxy_url: str
+    set_up: tuple[str, ...] = ()
     refusals: list[Decision] = field(default_factory=list)
 
 
@@ -70,11 +73,11 @@ class Gateway:
         self._thread.join()
 
     @contextmanager
-    def admit(self, purpose: str) -> Iterator[Pass]:
+    def admit(self, purpose: str, *, set_up: tuple[str, ...] = ()) -> Iterator[Pass]:
         """A pass for the length of the block."""
         secret = secrets.token_urlsafe(16)
         url = f"http://{purpose}:{secret}@127.0.0.1:{self._server.server_address[1]}"
-        self._passes[secret] = made = Pass(purpose, url)
+        self._passes[secret] = made = Pass(purpose, url, set_up)
         try:
             yield made
         finally:
@@ -97,8 +100,9 @@ class Gateway:
 
     def _carry(self, client: socket.socket, near: h11.Connection, asked: h11.Request, held: Pass) -> None:
         request = _request(asked, held.purpose)
+        rules = replace(self._rules(), set_up=held.set_up)
         try:
-            far = connect.connect(request, self._rules(), resolve=self._resolve, record=self._observe)
+            far = connect.connect(request, rules, resolve=self._resolve, record=self._observe)
         except OSError as error:
             relay.refuse(
                 client, near, 502, f"{request.host}:{request.port} cannot be reached: {error.strerror or error}"
@@ -127,11 +131,24 @@ def _request(asked: h11.Request, purpose: str) -> Request:
     """
     target = asked.target.decode("ascii")
     is_tunnel = asked.method == b"CONNECT"
-    url = urlsplit(f"https://{target}" if is_tunnel else target)
+    url = urlsplit(_bracketed(f"https://{target}" if is_tunnel else target))
     if url.scheme not in DEFAULT_PORTS or url.hostname is None or (url.scheme == "https") != is_tunnel:
         raise ValueError("ask with CONNECT host:port, or with the whole http address")
     port = url.port if url.port is not None else DEFAULT_PORTS[url.scheme]
     return Request(purpose=purpose, scheme=url.scheme, host=host_of(url.hostname), port=port)
+
+
+def _bracketed(url: str) -> str:
+    """httpcore writes IPv6 addresses without their brackets: `https://::1:443`."""
+    scheme, _, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    if place.count(":") < 2 or "[" in place:
+        return url
+    if scheme == "http":  # with its default port left out; a tunnel always names it
+        with suppress(ValueError):
+            return f"http://[{ipaddress.IPv6Address(place)}]{slash}{path}"
+    host, _, port = place.rpartition(":")
+    return f"{scheme}://[{host}]:{port}{slash}{path}"
 
 
 class _Server(socketserver.ThreadingTCPServer):

@@ -59,7 +59,7 @@ class Snapshot:
         is_strict: only what `allow` names goes out.
         is_shadow: what the rules refuse is logged, and goes out.
         private: hosts that may have addresses inside the host or its network.
-        private_http: of these, `host:port` pairs that the operator's environment names with plain http.
+        set_up: `host:port` of mirrors that the operator set tools up with (pip's index): private and plain http too.
     """
 
     is_on: bool = True
@@ -69,7 +69,7 @@ class Snapshot:
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     private: tuple[str, ...] = ()
-    private_http: tuple[str, ...] = ()
+    set_up: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +100,15 @@ def decide(request: Request, snapshot: Snapshot) -> Decision:
 def _refusal(request: Request, snapshot: Snapshot) -> tuple[Rule, str] | None:
     if not snapshot.is_on:
         return "off", "outbound traffic is switched off"
-    is_set_up = _matches(request, snapshot.private_http)
-    if request.scheme not in snapshot.schemes and not (is_set_up and request.scheme == "http"):
+    is_set_up = _matches(request, snapshot.set_up)
+    if request.scheme not in snapshot.schemes and not is_set_up:
         return "scheme", f"{request.scheme} is not among the allowed schemes ({', '.join(snapshot.schemes) or 'none'})"
     if _matches(request, snapshot.deny):
         return "denied", "the deny list names it"
     if snapshot.is_strict and not _matches(request, snapshot.allow):
         return "not-allowed", "in strict mode only what `outbound.allow` names goes out"
     inside = [text for text in request.addresses if is_inside(text)]
-    if inside and not _matches(request, (*snapshot.private, *snapshot.private_http)):
+    if inside and not _matches(request, (*snapshot.private, *snapshot.set_up)):
         return "private-address", f"{inside[0]} lies inside this host or its network; `outbound.private` can allow it"
     return None
 

@@ -1,6 +1,6 @@
 """Fetches a file whole and right, or says why not: resumable, verified against a pinned digest, with progress.
 
-Source: ORCH-3042, ORCH-3093.
+Source: ORCH-3042, ORCH-3080, ORCH-3093.
 """
 
 import hashlib
@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from reference_server.provision import console
+from reference_server.policy.clients import http_client
+from reference_server.provision import console, network
 from reference_server.provision.errors import DigestError, ProvisionError
 
 
@@ -19,10 +20,14 @@ def sha256_of(path: Path) -> str:
         return "sha256:" + hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def fetch(url: str, target: Path, *, digest: str) -> Path:
+def fetch(url: str, target: Path, *, digest: str, purpose: str = "engine", mirrors: tuple[str, ...] = ()) -> Path:
     """Bring `url` to `target`; a file that is there and right is not fetched again.
 
+    Args:
+        purpose, mirrors: see `network.going_out`.
+
     Raises:
+        OutboundRefusedError: the outbound policy refuses it.
         DigestError: the bytes are not those that were pinned; they were deleted.
         ProvisionError: the connection broke or the disk is full; the next call goes on where this one stopped.
     """
@@ -30,10 +35,12 @@ def fetch(url: str, target: Path, *, digest: str) -> Path:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    try:
-        _resume(url, part, name=target.name)
-    except (httpx.HTTPError, OSError) as error:
-        raise ProvisionError(f"{target.name}: download broke off ({error}); run the command again to go on") from error
+    with network.going_out(purpose, mirrors=mirrors) as held, http_client(held) as client:
+        try:
+            _resume(client, url, part, name=target.name)
+        except (httpx.HTTPError, OSError) as error:
+            why = f"{target.name}: download broke off ({error}); run the command again to go on"
+            raise ProvisionError(why) from error
     found = sha256_of(part)
     if found != digest:
         part.unlink()
@@ -42,15 +49,15 @@ def fetch(url: str, target: Path, *, digest: str) -> Path:
     return target
 
 
-def _resume(url: str, part: Path, *, name: str) -> None:
+def _resume(client: httpx.Client, url: str, part: Path, *, name: str) -> None:
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-    with httpx.stream("GET", url, headers=headers, timeout=60, follow_redirects=False) as answer:
+    with client.stream("GET", url, headers=headers) as answer:
         if answer.status_code == 416:  # all of it is here already; the digest will tell
             return
-        answer.raise_for_status()
-        if not answer.is_success:
-            raise httpx.HTTPError(f"status {answer.status_code}, and redirects are not followed")
+        if not answer.is_success:  # httpx's own text would quote the address, with what is secret in it
+            why = "and redirects are not followed" if answer.is_redirect else "it does not have the file"
+            raise httpx.HTTPError(f"status {answer.status_code}, {why}")
         is_rest = answer.status_code == 206
         length = int(answer.headers.get("Content-Length", 0)) + (have if is_rest else 0)
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())

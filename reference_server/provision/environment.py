@@ -16,7 +16,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from reference_server.provision import cache, step
+from reference_server.policy.clients import environment as ways_of
+from reference_server.provision import cache, network, package_index, step
 from reference_server.provision.console import say
 from reference_server.provision.errors import PreflightError
 
@@ -121,8 +122,10 @@ def _make(wanted: Plan, staging: Path) -> None:
     downloads.mkdir(parents=True, exist_ok=True)
     # The lock says all; a configuration of the user's must not add to it. The index stays the one that pip would ask.
     env = {name: "0" for name in os.environ if name in {"PIP_REQUIRE_VIRTUALENV", "PIP_USER"}}
-    for name, command in _steps(wanted, staging):
-        step.run(name, command, log_file, percent=_Counted(len(wanted.packages)), env=env)
+    with network.going_out("package", mirrors=package_index.mirrors()) as held:
+        for name, command in _steps(wanted, staging):
+            every = {**env, **ways_of(held)}
+            step.run(name, command, log_file, percent=_Counted(len(wanted.packages)), env=every)
 
 
 def _steps(wanted: Plan, staging: Path | None = None) -> list[tuple[str, list[str]]]:

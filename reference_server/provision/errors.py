@@ -11,3 +11,7 @@ class DigestError(ProvisionError):
 
 class PreflightError(ProvisionError):
     """A tool is missing; the text names it and the remedy."""
+
+
+class OutboundRefusedError(ProvisionError):
+    """The outbound policy refuses the connection; the text names scheme, host, port and the rule."""

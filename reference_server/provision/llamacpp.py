@@ -15,7 +15,8 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from reference_server.provision import archives, cache, download, package_index, step
+from reference_server.policy.clients import environment as ways_of
+from reference_server.provision import archives, cache, download, network, package_index, step
 from reference_server.provision.console import say
 from reference_server.provision.errors import PreflightError, ProvisionError
 
@@ -79,7 +80,9 @@ def install() -> dict[str, str]:
             return manifest
         cmake = _require_tools()
         url = package_index.file_url(PROJECT, FILENAME)
-        archive = download.fetch(url, cache.root() / "downloads" / FILENAME, digest=DIGEST)
+        archive = download.fetch(
+            url, cache.root() / "downloads" / FILENAME, digest=DIGEST, mirrors=package_index.mirrors()
+        )
         with cache.staged(folder, lambda final: _manifest(wanted, final)) as staging:
             _build(cmake, wanted, archive, staging)
     manifest = cache.manifest_of(folder)
@@ -152,15 +155,20 @@ def _private_cmake() -> Path:
     binary = environment / "bin" / "cmake"
     if not binary.exists():
         say("no cmake was found: installing it from the package index into the cache")
-        for command in (
-            [sys.executable, "-m", "venv", "--clear", str(environment)],
-            [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "cmake>=3.25,<5"],
-        ):
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-            if done.returncode != 0:
-                shutil.rmtree(environment, ignore_errors=True)
-                raise PreflightError(f"cmake could not be installed: {done.stderr.strip()[-400:]}; install it by hand")
+        with network.going_out("package", mirrors=package_index.mirrors()) as held:
+            _make_cmake(environment, {**os.environ, **ways_of(held)})
     return binary
+
+
+def _make_cmake(environment: Path, env: dict[str, str]) -> None:
+    for command in (
+        [sys.executable, "-m", "venv", "--clear", str(environment)],
+        [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "cmake>=3.25,<5"],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, env=env)
+        if done.returncode != 0:
+            shutil.rmtree(environment, ignore_errors=True)
+            raise PreflightError(f"cmake could not be installed: {done.stderr.strip()[-400:]}; install it by hand")
 
 
 def plan_as_dict() -> dict[str, object]:

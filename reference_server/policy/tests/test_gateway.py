@@ -1,7 +1,10 @@
 """The gateway against real sockets: what it lets out, what it refuses, and that nobody gets round it."""
 
 import base64
+import os
 import socket
+import subprocess
+import sys
 
 import httpx
 import pytest
@@ -163,10 +166,26 @@ def test_a_download_that_breaks_off_is_not_passed_on_as_whole() -> None:
 
 @pytest.mark.req("OC-POLICY-4044")
 def test_a_program_has_the_gateway_as_its_only_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real pip, whose user has switched proxies off for all hosts and set up a proxy of their own."""
     monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setenv("https_proxy", "http://elsewhere:1")
-    with gateway_under(HTTP, HERE) as (gateway, _), gateway.admit("package") as held:
-        ways = {name: value for name, value in environment(held).items() if name.lower().endswith("_proxy")}
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+    names = Names(packages_example=["127.0.0.1"])
+    command = [sys.executable, "-m", "pip", "--isolated", "download", "--no-deps", "--retries", "0", "nothing-here"]
+    with gateway_under(Snapshot(is_strict=True), names) as (gateway, decided), gateway.admit("package") as held:
+        environ = {**os.environ, **environment(held)}
+        command += ["--proxy", environ["PIP_PROXY"], "--index-url", "https://packages.example/simple"]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
 
-    assert {held.proxy_url} == set(ways.values())
-    assert {"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} <= set(ways)
+    assert 0 != done.returncode
+    assert {("https", "packages.example", 443)} == {(r.scheme, r.host, r.port) for r, _ in decided}
+    assert {"not-allowed"} == {decision.rule for decision in held.refusals}
+
+
+@pytest.mark.req("OC-POLICY-4042")
+def test_a_mirror_that_the_operator_set_up_may_be_private_for_its_own_pass_only() -> None:
+    with far_end() as far, gateway_under(Snapshot(), HERE) as (gateway, _):
+        far.answers["/m"] = (200, {}, b"package")
+        with gateway.admit("package", set_up=(f"models.example:{far.port}",)) as held, http_client(held) as client:
+            assert b"package" == client.get(url(far)).content
+        with gateway.admit("model") as held, http_client(held) as client:
+            assert 403 == client.get(url(far)).status_code

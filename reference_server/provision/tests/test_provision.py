@@ -141,15 +141,20 @@ def test_a_download_that_broke_off_goes_on_where_it_stopped(index: Index, tmp_pa
     index.cut_after = 5_000
 
     with pytest.raises(ProvisionError, match="again to go on"):
-        download.fetch(index.url + "/files/big", tmp_path / "big", digest=digest(data))
-    assert data == download.fetch(index.url + "/files/big", tmp_path / "big", digest=digest(data)).read_bytes()
+        download.fetch(index.url + "/files/big", tmp_path / "big", digest=digest(data), mirrors=(index.url,))
+    assert (
+        data
+        == download.fetch(
+            index.url + "/files/big", tmp_path / "big", digest=digest(data), mirrors=(index.url,)
+        ).read_bytes()
+    )
     assert "/files/big bytes=5000-" == index.requests[-1]
 
 
 @pytest.mark.req("ORCH-3204")
 def test_a_redirect_is_not_followed(index: Index, tmp_path: Path) -> None:
-    with pytest.raises(ProvisionError):
-        download.fetch(index.url + "/files/none", tmp_path / "none", digest="sha256:0")
+    with pytest.raises(ProvisionError, match="redirects are not followed"):
+        download.fetch(index.url + "/files/none", tmp_path / "none", digest="sha256:0", mirrors=(index.url,))
     assert not (tmp_path / "none").exists()
 
 

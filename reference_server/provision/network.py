@@ -1,0 +1,89 @@
+"""The way out for everything that provisioning fetches: the gateway, under the rules of whoever runs it.
+
+Without a configuration the rules are permissive; `LLAMA_ORCH_OFFLINE=1` switches all of it off.
+
+Source: ORCH-3080, ORCH-3205, OC-CONFIG-6030, OC-POLICY-4044.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from urllib.parse import urlsplit
+
+from reference_server.config import Outbound
+from reference_server.policy.gateway import DEFAULT_PORTS, Gateway, Pass
+from reference_server.policy.outbound import Decision, Request, Snapshot
+from reference_server.provision.errors import OutboundRefusedError, ProvisionError
+
+OFFLINE_ENV = "LLAMA_ORCH_OFFLINE"
+
+log = logging.getLogger(__name__)
+log.setLevel(logging.INFO)  # a decision that lets something out is worth its line too
+
+
+@dataclass(slots=True)
+class _Rules:
+    now: Callable[[], Outbound]
+
+
+_rules = _Rules(Outbound)
+
+
+def follow(rules: Callable[[], Outbound]) -> None:
+    """Let these rules count for the whole process from now on; they are asked anew for each connection."""
+    _rules.now = rules
+
+
+@contextmanager
+def going_out(purpose: str, *, mirrors: tuple[str, ...] = ()) -> Iterator[Pass]:
+    """A pass through the gateway for the length of the block.
+
+    Args:
+        purpose: for the log, in a word.
+        mirrors: addresses that the operator set tools up with; they may be private and plain http.
+
+    Raises:
+        OutboundRefusedError: the block failed because the policy refused a connection.
+    """
+    with _gateway().admit(purpose, set_up=tuple(map(_endpoint, mirrors))) as held:
+        try:
+            yield held
+        except ProvisionError as error:
+            if not held.refusals:
+                raise
+            raise OutboundRefusedError(f"outbound policy: {held.refusals[-1].text}") from error
+
+
+def snapshot_of(rules: Outbound) -> Snapshot:
+    """The rules as the policy reads them, with the switch of the environment."""
+    return Snapshot(
+        is_on=rules.enabled and os.environ.get(OFFLINE_ENV, "0") in {"", "0"},
+        is_strict=rules.mode == "strict",
+        is_shadow=rules.shadow,
+        schemes=rules.schemes,
+        allow=rules.allow,
+        deny=rules.deny,
+        private=rules.private,
+    )
+
+
+@cache
+def _gateway() -> Gateway:
+    """One for the process; its threads end with it."""
+    return Gateway(lambda: snapshot_of(_rules.now()), observe=_observe)
+
+
+def _observe(request: Request, decision: Decision) -> None:
+    """One line a decision, without path, query or credential (OC-POLICY-4045)."""
+    outcome = "allowed" if decision.is_allowed else "refused" if not decision.is_open else "would be refused"
+    level = logging.INFO if decision.is_allowed else logging.WARNING
+    log.log(level, "outbound %s: purpose=%s rule=%s %s", outcome, request.purpose, decision.rule, decision.text)
+
+
+def _endpoint(address: str) -> str:
+    url = urlsplit(address)
+    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
+    return f"{host}:{url.port or DEFAULT_PORTS.get(url.scheme, 443)}"

@@ -1,0 +1,109 @@
+"""What provisioning fetches goes out under the rules, and by no other way."""
+
+import ast
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from reference_server import provision
+from reference_server.config import Outbound
+from reference_server.provision import download, network
+from reference_server.provision.errors import OutboundRefusedError
+
+WAYS = {"get", "post", "put", "head", "request", "stream", "Client", "AsyncClient", "Session", "urlopen", "urlretrieve"}
+MODULES = {"httpx", "requests", "urllib.request", "urllib3", "aiohttp", "http.client"}
+
+
+@pytest.fixture
+def rules(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Outbound], None]]:
+    """Sets the rules for the length of a test."""
+    monkeypatch.delenv(network.OFFLINE_ENV, raising=False)
+    yield lambda new: network.follow(lambda: new)
+    network.follow(Outbound)
+
+
+def fetch(folder: Path, url: str) -> Path:
+    return download.fetch(url, folder / "m", digest="sha256:0", purpose="model")
+
+
+def ways_round(source: str) -> list[int]:
+    """Lines that open a connection without the gateway."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=("httpx" | "requests" | "aiohttp")), attr=name)):
+                found += [node.lineno] if name in WAYS else []
+            case ast.ImportFrom(module=module, names=names) if module in MODULES:
+                found += [node.lineno for alias in names if alias.name in WAYS]
+            case ast.Import(names=names):
+                found += [node.lineno for alias in names if alias.name in MODULES - {"httpx"}]
+    return found
+
+
+@pytest.mark.req("ORCH-3080", "OC-POLICY-4044")
+def test_no_module_of_provisioning_connects_by_itself() -> None:
+    sources = Path(str(provision.__file__)).parent.glob("*.py")
+
+    assert {} == {path.name: lines for path in sources if (lines := ways_round(path.read_text()))}
+
+
+@pytest.mark.req("OC-POLICY-4044")
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import httpx\nhttpx.get('https://a')",
+        "from httpx import Client",
+        "import urllib.request",
+        "from urllib.request import urlopen",
+        "import requests",
+    ],
+)
+def test_a_module_that_connects_by_itself_is_found(source: str) -> None:
+    assert ways_round(source)
+
+
+@pytest.mark.req("ORCH-3205")
+@pytest.mark.parametrize("switch", ["configuration", "environment"])
+def test_the_switch_turns_all_of_it_off(
+    rules: Callable[[Outbound], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, switch: str
+) -> None:
+    if switch == "environment":
+        monkeypatch.setenv(network.OFFLINE_ENV, "1")
+    rules(Outbound(enabled=switch != "configuration"))
+
+    with pytest.raises(OutboundRefusedError, match="switched off"):
+        fetch(tmp_path, "https://models.example/m")
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.req("ORCH-3080", "OC-POLICY-4041")
+def test_strict_rules_refuse_what_they_do_not_name(rules: Callable[[Outbound], None], tmp_path: Path) -> None:
+    rules(Outbound(mode="strict", allow=("other.example",)))
+
+    with pytest.raises(OutboundRefusedError, match="strict mode"):
+        fetch(tmp_path, "https://models.example/m")
+
+
+@pytest.mark.req("OC-POLICY-4042")
+@pytest.mark.parametrize("host", ["169.254.169.254", "127.1", "localhost", "[::ffff:169.254.169.254]", "0x7f000001"])
+def test_the_metadata_service_and_this_host_are_refused_however_they_are_written(
+    rules: Callable[[Outbound], None], tmp_path: Path, host: str
+) -> None:
+    rules(Outbound(schemes=("http", "https")))
+
+    with pytest.raises(OutboundRefusedError, match="lies inside this host or its network"):
+        fetch(tmp_path, f"http://{host}/latest/meta-data")
+
+
+@pytest.mark.req("OC-POLICY-4045")
+def test_a_decision_is_logged_without_path_query_or_credential(
+    rules: Callable[[Outbound], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rules(Outbound(mode="strict", schemes=("http", "https")))
+
+    with caplog.at_level(logging.INFO), pytest.raises(OutboundRefusedError):
+        fetch(tmp_path, "http://user:hunter2@models.example/private?token=s3cret")
+    assert "purpose=model rule=not-allowed http://models.example:80" in caplog.text
+    assert [] == [secret for secret in ("hunter2", "s3cret", "/private") if secret in caplog.text]
