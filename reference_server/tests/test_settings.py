@@ -58,6 +58,7 @@ NEW = {
     "token_limits.tasks_per_s": "{pools: [{id: p}], token_limits: {tasks_per_s: 7}}",
     "token_limits.open_tasks_max": "{pools: [{id: p}], token_limits: {open_tasks_max: 7}}",
     "retention.bytes_max": "{pools: [{id: p}], retention: {bytes_max: 7}}",
+    "outbound.deny": "{pools: [{id: p}], outbound: {deny: [a.example]}}",
     "http.readers_per_task_max": "{pools: [{id: p}], http: {readers_per_task_max: 7}}",
     "http.keep_alive_ms": "{pools: [{id: p}], http: {keep_alive_ms: 7}}",
 }

@@ -2,6 +2,9 @@
 
 import ast
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +12,7 @@ import pytest
 
 from reference_server import provision
 from reference_server.config import Outbound
-from reference_server.provision import download, network
+from reference_server.provision import cache, download, network
 from reference_server.provision.errors import OutboundRefusedError
 
 WAYS = {"get", "post", "put", "head", "request", "stream", "Client", "AsyncClient", "Session", "urlopen", "urlretrieve"}
@@ -107,3 +110,26 @@ def test_a_decision_is_logged_without_path_query_or_credential(
         fetch(tmp_path, "http://user:hunter2@models.example/private?token=s3cret")
     assert "purpose=model rule=not-allowed http://models.example:80" in caplog.text
     assert [] == [secret for secret in ("hunter2", "s3cret", "/private") if secret in caplog.text]
+
+
+@pytest.mark.req("OC-CONFIG-6030", "ORCH-3205")
+@pytest.mark.parametrize(
+    ("rules", "why"),
+    [("mode: strict", "in strict mode"), ("enabled: false", "switched off"), ("deny: ['*']", "the deny list")],
+)
+def test_the_command_line_fetches_under_the_rules_of_its_configuration(tmp_path: Path, rules: str, why: str) -> None:
+    (tmp_path / "pools.yaml").write_text(f"outbound:\n  {rules}\n")
+    command = [sys.executable, "-m", "reference_server", "engines", "--config", str(tmp_path / "pools.yaml")]
+    settings = {cache.CACHE_ENV: str(tmp_path / "cache"), "PIP_INDEX_URL": "https://packages.example/simple"}
+    done = subprocess.run(
+        [*command, "install", "llamacpp"],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert 1 == done.returncode
+    assert why in done.stderr
+    assert not (tmp_path / "cache" / "engines").exists()
