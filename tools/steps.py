@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.requirements import load
-from tools import generated, links, references, spec_lint
+from tools import generated, links, queries, references, spec_lint
 from tools.index import entries
 
 SCRIPTS = Path(sys.executable).parent
@@ -83,6 +83,7 @@ LINT: Mapping[str, Step] = {
     "ids": finding(lambda root: references.unknown(root, load())),
     "index": finding(entries.problems),
     "links": finding(links.broken),
+    "queries": finding(queries.problems),
 }
 CHECK: Mapping[str, Step] = {
     **LINT,
