@@ -24,7 +24,7 @@ SETTINGS: dict[str, Any] = {
             "id": "down",
             "engine": "llamacpp",
             "model_ref": DOWN,
-            "replicas": [{"kind": "external", "url": "http://127.0.0.1:9"}],  # the port of discard: nobody listens
+            "replicas": [{"kind": "mock", "die_after_tokens": 0}],  # it does not pass its self-test
         },
     ]
 }
