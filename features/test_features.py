@@ -24,6 +24,7 @@ pytest_plugins = (
     "features.steps.determinism",
     "features.steps.status",
     "features.steps.logs",
+    "features.steps.workloads",
 )
 
 scenarios(str(Path(__file__).parent))

@@ -19,6 +19,7 @@ NonNegative = Annotated[int, msgspec.Meta(ge=0)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 EngineName = Literal["llamacpp", "vllm", "tgi", "triton"]
+Workload = Literal["completion", "embedding", "rerank"]
 
 
 class ConfigError(Exception):
@@ -31,6 +32,7 @@ class MockEngine(msgspec.Struct, tag="mock", tag_field="kind", frozen=True, forb
     Attributes:
         token_ms: pause between tokens, milliseconds.
         prompt_ms: pause before the first token.
+        workloads: what it offers; vectors and scores follow from hashes of the texts.
         preload_ms: how long it is `loading` after start.
         die_after_tokens, stall_after_tokens: fault injection; the stream is lost or stands still after so many tokens.
     """
@@ -40,6 +42,7 @@ class MockEngine(msgspec.Struct, tag="mock", tag_field="kind", frozen=True, forb
     token_ms: Annotated[float, msgspec.Meta(ge=0)] = 2.0
     prompt_ms: Annotated[float, msgspec.Meta(ge=0)] = 2.0
     preload_ms: NonNegative = 0
+    workloads: Annotated[tuple[Workload, ...], msgspec.Meta(min_length=1)] = ("completion", "embedding", "rerank")
     die_after_tokens: NonNegative | None = None
     stall_after_tokens: NonNegative | None = None
 

@@ -99,10 +99,10 @@ class TokenFrame(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResultFrame(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of an embedding (`embeddings`, one vector an input) or a rerank (`scores`, one an input)."""
+    """The answer of an embedding (`embeddings`) or of a rerank (`scores`); the other one is absent."""
 
-    embeddings: tuple[tuple[float, ...], ...] | msgspec.UnsetType = msgspec.UNSET
-    scores: tuple[float, ...] | msgspec.UnsetType = msgspec.UNSET
+    embeddings: Annotated[tuple[Annotated[tuple[float, ...], msgspec.Meta(min_length=1)], ...], msgspec.Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
+    scores: Annotated[tuple[float, ...], msgspec.Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
 
 
 class MetricsFrame(msgspec.Struct, frozen=True, kw_only=True):

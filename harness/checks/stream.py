@@ -96,7 +96,19 @@ def sums_agree(stream: Stream) -> Iterator[Violation]:
         )
 
 
+def one_result_and_no_token(stream: Stream) -> Iterator[Violation]:
+    """A stream with a `result` has one, and neither a token nor a counted one."""
+    results = stream.of("result")
+    if not results:
+        return
+    counted = [(frame.payload or {}).get("tokens_out") for frame in stream.of("end")]
+    if len(results) > 1 or stream.tokens or any(counted):
+        actual = f"{len(results)} results, {len(stream.tokens)} tokens, tokens_out {counted}"
+        yield Violation("OC-CTRL-2080", "one result, no token and tokens_out 0", actual, str(stream))
+
+
 CHECKS = (
+    one_result_and_no_token,
     one_terminal,
     ends_properly,
     started_first,

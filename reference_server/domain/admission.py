@@ -3,6 +3,7 @@
 Source: ORCH-3014, ORCH-3015, ORCH-3018, ORCH-3046, OC-CORE-1020, OC-CORE-1021, OC-CTRL-2010.
 """
 
+from collections.abc import Sequence
 from typing import NoReturn
 
 from reference_server.domain.budgets import Use
@@ -16,8 +17,23 @@ SPECIAL_TOKENS = 4
 
 
 def tokens_in_at_most(request: TaskRequest) -> int:
-    """An upper bound of the prompt's tokens that needs no tokenizer: a token is at least one byte of UTF-8."""
-    return sum(len(text.encode()) for text in request.inputs) + SPECIAL_TOKENS
+    """An upper bound of the tokens of all inputs that needs no tokenizer: a token is at least one byte of UTF-8."""
+    return sum(size_of(text) for text in request.inputs) + SPECIAL_TOKENS * (len(request.inputs) - 1)
+
+
+def size_of(text: str) -> int:
+    """An upper bound of one text's tokens."""
+    return len(text.encode()) + SPECIAL_TOKENS
+
+
+def longest(request: TaskRequest, counts: Sequence[int]) -> int:
+    """What has to fit one context at a time, of the counts of all inputs (OC-CORE-1036).
+
+    A completion's only input; an embedding's longest; a rerank's query with its longest document.
+    """
+    if request.workload == "rerank":
+        return counts[0] + max(counts[1:], default=0)
+    return max(counts)
 
 
 def require_servable(request: TaskRequest, pool: Pool, now_ms: int) -> None:
@@ -52,17 +68,17 @@ def require_token_budget(request: TaskRequest, pool: Pool, *, tokens_in: int) ->
     """Check that prompt and answer fit the context that was asked for (OC-CORE-1021).
 
     Args:
-        tokens_in: of the prompt, exact or an upper bound.
+        tokens_in: of what has to fit at a time (`longest`), exact or an upper bound.
 
     Raises:
         RefusedError: INVALID_PARAMS.
     """
-    needed = tokens_in + request.max_tokens
+    needed = tokens_in + request.tokens_out_most
     if needed > request.ctx:
         _refuse(
             pool,
             "INVALID_PARAMS",
-            f"token budget infeasible: prompt {tokens_in} + max_tokens {request.max_tokens} = {needed} "
+            f"token budget infeasible: prompt {tokens_in} + max_tokens {request.tokens_out_most} = {needed} "
             f"is above ctx {request.ctx}",
         )
 
@@ -91,9 +107,9 @@ def require_deadline(request: TaskRequest, pool: Pool, *, predicted_start_ms: in
 def most_used(request: TaskRequest, pool: Pool, *, tokens_in: int) -> Use:
     """What a task may use at most: set aside of its session's budgets (ORCH-3099)."""
     return Use(
-        tokens=tokens_in + request.max_tokens,
-        time_ms=int(pool.times.service_ms(request.max_tokens)),
-        cost=pool.prices.of(tokens_in=tokens_in, tokens_out=request.max_tokens),
+        tokens=tokens_in + request.tokens_out_most,
+        time_ms=int(pool.times.service_ms(request.tokens_out_most)),
+        cost=pool.prices.of(tokens_in=tokens_in, tokens_out=request.tokens_out_most),
     )
 
 

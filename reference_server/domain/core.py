@@ -100,11 +100,20 @@ class Core:
 
     # ── admission and dispatch ──
 
-    def submit(self, request: TaskRequest, *, tokens_in: int, now_ms: int, placement_hint: str | None = None) -> Task:
+    def submit(
+        self,
+        request: TaskRequest,
+        *,
+        tokens_in: int,
+        now_ms: int,
+        longest_in: int | None = None,
+        placement_hint: str | None = None,
+    ) -> Task:
         """Admit a task, and dispatch it at once when a slot is free.
 
         Args:
-            tokens_in: tokens of the prompt, exact or an upper bound.
+            tokens_in: tokens of all inputs, exact or an upper bound.
+            longest_in: of what has to fit the context at a time; None = all of them.
             placement_hint: the replica that gets it if it is Ready and has a slot free.
 
         Returns:
@@ -117,7 +126,10 @@ class Core:
         if known is not None:
             return known
         try:
-            return self._admit(request, tokens_in=tokens_in, now_ms=now_ms, placement_hint=placement_hint)
+            longest = longest_in or tokens_in
+            return self._admit(
+                request, tokens_in=tokens_in, longest_in=longest, now_ms=now_ms, placement_hint=placement_hint
+            )
         except RefusedError as refusal:
             self.note_rejection(request.engine, refusal.failure)
             raise
@@ -126,12 +138,14 @@ class Core:
         """Tell the observers of a refusal, also of one that was decided before `submit`."""
         self._effects.append(TaskRejected(engine, failure))
 
-    def _admit(self, request: TaskRequest, *, tokens_in: int, now_ms: int, placement_hint: str | None) -> Task:
+    def _admit(
+        self, request: TaskRequest, *, tokens_in: int, longest_in: int, now_ms: int, placement_hint: str | None
+    ) -> Task:
         self.limits.require_admission(now_ms)
         pool = self.pool_for(request.engine, request.model_ref)
         self._require_model(request, pool, now_ms)
         admission.require_servable(request, pool, now_ms)
-        admission.require_token_budget(request, pool, tokens_in=tokens_in)
+        admission.require_token_budget(request, pool, tokens_in=longest_in)
         self.sessions.require_turn(request.session_id, now_ms)
         most = admission.most_used(request, pool, tokens_in=tokens_in)
         self.sessions.require_budget(request.session_id, most, now_ms)
@@ -231,8 +245,8 @@ class Core:
         pool.times.observe(
             first_token_ms=(task.first_token_ms or now_ms) - task.started_ms,
             decode_ms=decode_ms,
-            tokens_out=finish.tokens_out,
-            max_tokens=task.request.max_tokens,
+            tokens_out=finish.tokens_out if task.request.tokens_out_most else 1,
+            max_tokens=task.request.tokens_out_most or 1,
         )
         task.kv_warm = finish.kv_warm
         if task.replica_id is not None:

@@ -44,7 +44,12 @@ class ReplicaFacts:
     @property
     def pinned(self) -> Mapping[str, object]:
         """What all replicas of a set share (ORCH-3007, ORCH-3046)."""
-        return {"engine_version": self.engine_version, "model_digest": self.model_digest, "ctx": self.ctx_max}
+        return {
+            "engine_version": self.engine_version,
+            "model_digest": self.model_digest,
+            "ctx": self.ctx_max,
+            "workloads": self.workloads,
+        }
 
 
 @dataclass(slots=True)

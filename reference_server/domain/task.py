@@ -35,7 +35,7 @@ class TaskRequest:
     """What a client asked for, validated against the contract.
 
     Attributes:
-        inputs: one text for a completion; one or more for embedding and rerank.
+        inputs: one text for a completion; the texts of an embedding; a rerank's query, then its documents.
         seed: 0 … 2**64-1.
         fingerprint: digest of the whole body; the same id with another fingerprint is a conflict.
         cancel_on_disconnect: the last reader's leaving cancels the task.
@@ -62,8 +62,13 @@ class TaskRequest:
 
     @property
     def tokens_expected(self) -> int:
-        """The caller's own estimate of its answer, else the most it may be."""
-        return min(self.expected_tokens or self.max_tokens, self.max_tokens)
+        """The caller's own estimate of its answer, else the most it may be; 1 of work for what gives no tokens."""
+        return min(self.expected_tokens or self.tokens_out_most, self.tokens_out_most) or 1
+
+    @property
+    def tokens_out_most(self) -> int:
+        """What a completion may decode; embedding and rerank give no tokens."""
+        return self.max_tokens if self.workload == "completion" else 0
 
 
 def seed_of(task_id: str) -> int:

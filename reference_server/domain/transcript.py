@@ -94,6 +94,21 @@ class Transcript:
         self.tokens_total = start + len(pieces)
         self.bytes_total += size
 
+    def append_result(self, data: Mapping[str, object], *, size: int) -> None:
+        """Add the `result` frame of an embedding or a rerank.
+
+        Args:
+            size: of the data as JSON, bytes.
+
+        Raises:
+            TranscriptClosedError, TranscriptFullError: nothing changed.
+        """
+        self._require_open()
+        if self.bytes_total + size > BYTES_MAX:
+            raise TranscriptFullError
+        self._frames.append(ControlFrame("result", data))
+        self.bytes_total += size
+
     def since(self, index: int, limit: int) -> Sequence[Frame]:
         """At most `limit` frames from `index` on; empty when there are none yet."""
         return self._frames[index : index + limit]

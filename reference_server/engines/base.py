@@ -59,6 +59,7 @@ class EngineFaultError(EngineError):
 
 
 Readiness = Literal["ready", "loading", "down"]
+Workload = Literal["completion", "embedding", "rerank"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,22 @@ EngineEvent = Tokens | Finished
 
 
 @dataclass(frozen=True, slots=True)
+class Vectors:
+    """The answer of an embedding: one vector for each input, in their order, and the tokens that the engine counted."""
+
+    embeddings: tuple[tuple[float, ...], ...]
+    tokens_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The answer of a rerank: one figure for each document, in their order; the higher, the closer to the query."""
+
+    scores: tuple[float, ...]
+    tokens_in: int
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What an engine's own metrics say now.
 
@@ -127,11 +144,20 @@ class Engine(Protocol):
     async def properties(self) -> ReplicaFacts:
         """Read version, model, context and slots. Called once per (re)start, after `ready`."""
 
+    async def workloads(self) -> tuple[Workload, ...]:
+        """What the engine offers, by trying where it does not tell. Called once per (re)start, after `properties`."""
+
     async def count_tokens(self, text: str) -> int:
         """How many tokens `text` is for this model, special tokens included."""
 
     def complete(self, request: Completion) -> AsyncGenerator[EngineEvent, None]:
         """Decode as a stream: any number of `Tokens`, then exactly one `Finished`."""
+
+    async def embed(self, inputs: tuple[str, ...]) -> Vectors:
+        """Embed at once. Cancelling the caller closes the engine's connection."""
+
+    async def rerank(self, query: str, documents: tuple[str, ...]) -> Scores:
+        """Score documents at once, as `embed`."""
 
     async def confirm_stopped(self, task_id: str) -> None:
         """Return once the engine no longer works for `task_id`, whose generator was closed; the caller has a limit."""
@@ -141,3 +167,20 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Release connections; the engine itself goes on."""
+
+
+# ruff: noqa: ARG002 - what follows refuses whatever it is given
+class CompletesOnly:
+    """Of an engine that only completes: what it refuses, since nothing like it was claimed."""
+
+    async def workloads(self) -> tuple[Workload, ...]:
+        """Completion alone."""
+        return ("completion",)
+
+    async def embed(self, inputs: tuple[str, ...]) -> Vectors:
+        """Refused."""
+        raise EngineRefusedError("501 does not embed", status=501)
+
+    async def rerank(self, query: str, documents: tuple[str, ...]) -> Scores:
+        """Refused."""
+        raise EngineRefusedError("501 does not rerank", status=501)

@@ -7,6 +7,7 @@ Source: OC-ADAPT-5013, OC-ADAPT-5015, OC-ADAPT-5016.
 """
 
 import hashlib
+import math
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -54,13 +55,16 @@ class HttpClient:
         except EngineLostError:
             return None
 
-    async def json(self, method: str, path: str, body: object = None) -> Any:
+    async def json(self, method: str, path: str, body: object = None, *, is_work: bool = False) -> Any:
         """The JSON of a 200.
+
+        Args:
+            is_work: it takes as long as it takes, like a stream; the runtime's watchdog has the limit.
 
         Raises:
             EngineError: any other status, or not JSON.
         """
-        async with self.request(method, path, body) as answer:
+        async with self.request(method, path, body, is_work=is_work) as answer:
             raw = await answer.read()
         if answer.status != 200:
             raise self._error_of(answer.status, raw)
@@ -77,7 +81,7 @@ class HttpClient:
     @asynccontextmanager
     async def stream(self, path: str, body: object) -> AsyncGenerator["Reads", None]:
         """`POST path`, and what its event stream brings. Leaving the block closes the connection."""
-        async with self.request("POST", path, body, is_stream=True) as answer:
+        async with self.request("POST", path, body, is_work=True) as answer:
             if answer.status != 200:
                 raise self._error_of(answer.status, await answer.content.read(ERROR_BYTES_MAX))
             if answer.content_type != "text/event-stream":
@@ -86,7 +90,7 @@ class HttpClient:
 
     @asynccontextmanager
     async def request(
-        self, method: str, path: str, body: object = None, *, is_stream: bool = False
+        self, method: str, path: str, body: object = None, *, is_work: bool = False
     ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
         """Ask, and close the connection at the block's end."""
         if self._session is None:
@@ -94,7 +98,7 @@ class HttpClient:
             # a completion that may have been received must not be sent again.
             connector = aiohttp.TCPConnector(limit=0, force_close=True)
             self._session = aiohttp.ClientSession(connector=connector, headers=self._headers)
-        total = None if is_stream else ANSWER_LIMIT_S
+        total = None if is_work else ANSWER_LIMIT_S
         limit = aiohttp.ClientTimeout(total=total, sock_connect=CONNECT_LIMIT_S)
         try:
             request = self._session.request(method, self._url + path, json=body, timeout=limit, allow_redirects=False)
@@ -188,6 +192,33 @@ def digest_of(path: str) -> str | None:
         return None
     with file.open("rb") as handle:
         return "sha256:" + hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def numbers(values: object) -> tuple[float, ...]:
+    """A list of numbers of an answer.
+
+    Raises:
+        EngineFaultError: it is none, or empty, or one of them is not finite.
+    """
+    if not isinstance(values, list) or not values:
+        raise EngineFaultError("the answer has no list of numbers")
+    if not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
+        raise EngineFaultError("the answer has something else among its numbers")
+    return tuple(float(value) for value in values)
+
+
+def in_order(entries: object, count: int, *, key: str) -> list[Any]:
+    """`entry[key]` of a list of objects by their `index`, which has to run from 0 to `count` - 1.
+
+    Raises:
+        EngineFaultError: it does not, or a member is missing.
+    """
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) and key in entry for entry in entries):
+        raise EngineFaultError(f"the answer has no list with {key}")
+    found = {entry.get("index"): entry[key] for entry in entries}
+    if len(entries) != count or set(found) != set(range(count)):
+        raise EngineFaultError(f"the answer is not for the {count} texts that were sent")
+    return [found[index] for index in range(count)]
 
 
 def member(frame: Mapping[str, Any], *names: str) -> Any:

@@ -3,11 +3,14 @@
 One token of the engine is one piece. The engine holds incomplete characters back, and a frame's text may then stand for
 several tokens: an empty piece is put before it for each token that was held back.
 
-Source: ORCH-3054, OC-ADAPT-5001, OC-ADAPT-5011; the wire format is llama.cpp's tools/server/README.md.
+Embeddings and reranks are options of the server's start, and it is asked for one of each to see which it has. Started
+with `--reranking` it also answers `/embedding`, with vectors of zeros (b11434): it is then taken to rerank only.
+
+Source: ORCH-3054, OC-ADAPT-5001, OC-ADAPT-5011, OC-ADAPT-5019; the wire format is llama.cpp's tools/server/README.md.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from typing import Any
 
 import msgspec
@@ -22,13 +25,28 @@ from reference_server.engines.base import (
     EngineRefusedError,
     Finished,
     Readiness,
+    Scores,
     Tokens,
     Usage,
+    Vectors,
+    Workload,
 )
-from reference_server.engines.http import HttpClient, PieceCounter, digest_of, error_by_status, frame_of, samples
+from reference_server.engines.http import (
+    HttpClient,
+    PieceCounter,
+    digest_of,
+    error_by_status,
+    frame_of,
+    in_order,
+    member,
+    numbers,
+    samples,
+)
 from reference_server.engines.sampling import PROFILES
 
 IDLE_POLL_S = 0.02  # between looks at `/slots` while a stop is being confirmed
+PROBE = "a"
+TOO_LARGE = "too large to process"  # of an input beyond the server's physical batch, which it calls its own error (500)
 SEED_RANDOM = 2**32 - 1  # the engine's own word for "any seed": never sent
 
 
@@ -71,6 +89,18 @@ class LlamaCpp:
             features={"seed": True, "cancel": True, "stand_in": version.startswith("mock-")},
         )
 
+    async def workloads(self) -> tuple[Workload, ...]:
+        """By one of each. A server that embeds or reranks may or may not complete: that depends on its version."""
+        extra: Workload
+        if await _is_taken(self.rerank(PROBE, (PROBE,))):
+            extra = "rerank"
+        elif await _is_taken(self.embed((PROBE,))):
+            extra = "embedding"
+        else:
+            return ("completion",)
+        completion = self._http.json("POST", "/completion", {"prompt": PROBE, "n_predict": 1}, is_work=True)
+        return ("completion", extra) if await _is_taken(completion) else (extra,)
+
     async def count_tokens(self, text: str) -> int:
         """`POST /tokenize`."""
         answer = await self._http.json("POST", "/tokenize", {"content": text, "add_special": True})
@@ -99,6 +129,27 @@ class LlamaCpp:
                 if pieces:
                     yield Tokens(tuple(pieces))
         raise EngineLostError("the stream ended without its final frame")
+
+    async def embed(self, inputs: tuple[str, ...]) -> Vectors:
+        """`POST /embedding`, which does not count; `/tokenize` does."""
+        answer = await self._http.json("POST", "/embedding", {"content": list(inputs)}, is_work=True)
+        # each entry's embedding is a list of vectors: one, unless the server was started without pooling
+        rows = in_order(answer, len(inputs), key="embedding")
+        if not all(isinstance(row, list) and len(row) == 1 for row in rows):
+            raise EngineFaultError("the server does not pool: it embeds tokens, not texts")
+        vectors = tuple(numbers(row[0]) for row in rows)
+        return Vectors(vectors, tokens_in=sum([await self.count_tokens(text) for text in inputs]))
+
+    async def rerank(self, query: str, documents: tuple[str, ...]) -> Scores:
+        """`POST /rerank`, which answers the best first."""
+        body = {"query": query, "documents": list(documents)}
+        answer = await self._http.json("POST", "/rerank", body, is_work=True)
+        results = member(answer, "results") if isinstance(answer, dict) else None
+        scores = numbers(in_order(results, len(documents), key="relevance_score"))
+        counted = member(answer, "usage", "prompt_tokens")
+        if not isinstance(counted, int):
+            raise EngineFaultError("/rerank answered without its count of tokens")
+        return Scores(scores, tokens_in=counted)
 
     async def confirm_stopped(self, task_id: str) -> None:
         """Look at `/slots` until the task's slot is idle.
@@ -138,6 +189,15 @@ class LlamaCpp:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()
+
+
+async def _is_taken(attempt: Awaitable[object]) -> bool:
+    """Whether the engine answers this, or refuses it as something that it was not started for."""
+    try:
+        await attempt
+    except EngineRefusedError:
+        return False
+    return True
 
 
 def _body_of(request: Completion, slot: int | None) -> dict[str, object]:
@@ -182,6 +242,8 @@ def _error_of(status: int, raw: bytes) -> EngineError:
         error = msgspec.json.decode(raw)["error"]
         kind = str(error["type"])[:64]
         status = int(error.get("code", status))
+        if TOO_LARGE in str(error.get("message")):
+            return EngineRefusedError(f"400 {kind}: an input is larger than the engine's batch", status=400)
     except (msgspec.DecodeError, KeyError, TypeError, ValueError, AttributeError):
         kind = "unknown"
     return error_by_status(status, kind)

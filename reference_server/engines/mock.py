@@ -10,8 +10,10 @@ Source: ORCH-3058.
 
 import asyncio
 import hashlib
+import math
 import time
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 from reference_server.config import MockEngine
 from reference_server.domain.replica import ReplicaFacts
@@ -19,10 +21,14 @@ from reference_server.engines.base import (
     Completion,
     EngineEvent,
     EngineLostError,
+    EngineRefusedError,
     Finished,
     Readiness,
+    Scores,
     Tokens,
     Usage,
+    Vectors,
+    Workload,
 )
 
 VERSION = "mock-1.0"
@@ -78,6 +84,33 @@ class Mock:
         """Words, at least one."""
         return max(1, len(text.split()))
 
+    async def workloads(self) -> tuple[Workload, ...]:
+        """What the settings say."""
+        return self._settings.workloads
+
+    async def embed(self, inputs: tuple[str, ...]) -> Vectors:
+        """A vector of each text's own."""
+        async with self._working("embedding"):
+            tokens_in = sum([await self.count_tokens(text) for text in inputs])
+            return Vectors(tuple(_vector(f"{self._model_ref}\0{text}") for text in inputs), tokens_in)
+
+    async def rerank(self, query: str, documents: tuple[str, ...]) -> Scores:
+        """The share of the query's words that a document has."""
+        async with self._working("rerank"):
+            wanted = set(query.lower().split())
+            shares = [len(wanted & set(text.lower().split())) / max(1, len(wanted)) for text in documents]
+            tokens_in = sum([await self.count_tokens(query) + await self.count_tokens(text) for text in documents])
+            return Scores(tuple(shares), tokens_in)
+
+    @asynccontextmanager
+    async def _working(self, workload: Workload) -> AsyncGenerator[None, None]:
+        """A slot for as long as the prompt takes."""
+        if workload not in self._settings.workloads:
+            raise EngineRefusedError(f"501 does not serve {workload}", status=501)
+        async with self._slots:
+            await asyncio.sleep(self._settings.prompt_ms / 1000)
+            yield
+
     async def complete(self, request: Completion) -> AsyncGenerator[EngineEvent, None]:
         """Send `max_tokens` pieces, paced by the clock; more requests than slots wait, as llama-server has it."""
         async with self._slots:
@@ -122,6 +155,13 @@ class Mock:
             if sent < total:
                 await asyncio.sleep(max(BATCH_S, settings.token_ms / 1000))
         yield Finished(finish_reason="length", tokens_in=await self.count_tokens(request.prompt), tokens_out=total)
+
+
+def _vector(text: str) -> tuple[float, ...]:
+    """Eight numbers in -1 … 1, of length 1 as a vector, that follow from the text."""
+    raw = [byte - 127.5 for byte in hashlib.blake2b(text.encode(), digest_size=8).digest()]
+    length = math.hypot(*raw)
+    return tuple(value / length for value in raw)
 
 
 class _Pieces:

@@ -13,6 +13,7 @@ import msgspec
 
 from reference_server.domain.replica import ReplicaFacts
 from reference_server.engines.base import (
+    CompletesOnly,
     Completion,
     EngineBusyError,
     EngineError,
@@ -31,7 +32,7 @@ from reference_server.engines.sampling import PROFILES
 SEEDS = 2**64 - 1  # the engine's are 1 … 2**64-1: 0 is not one of them
 
 
-class Tgi:
+class Tgi(CompletesOnly):
     """One TGI router.
 
     Args:

@@ -19,6 +19,7 @@ import msgspec
 
 from reference_server.domain.replica import ReplicaFacts
 from reference_server.engines.base import (
+    CompletesOnly,
     Completion,
     EngineBusyError,
     EngineError,
@@ -38,7 +39,7 @@ REQUIRED_INPUTS = frozenset({"text_input", "max_tokens"})
 KV_BLOCKS = "nv_trt_llm_kv_cache_block_metrics"
 
 
-class Triton:
+class Triton(CompletesOnly):
     """One model of one Triton server.
 
     Args:

@@ -3,7 +3,9 @@
 A token's text may be empty, and a frame may stand for several tokens: the usage that we ask for in every frame counts
 them. Its stream ends with `[DONE]`, after an error too: what came before says which of the two it was.
 
-Source: ORCH-3055, OC-ADAPT-5020, OC-ADAPT-5030; the wire format is vLLM's own and was seen with 0.32.
+A server has one model that either generates or embeds: which of the two, an embedding of one word shows.
+
+Source: ORCH-3055, OC-ADAPT-5019, OC-ADAPT-5020, OC-ADAPT-5030; the wire format is vLLM's own and was seen with 0.32.
 """
 
 import asyncio
@@ -14,15 +16,19 @@ import msgspec
 
 from reference_server.domain.replica import ReplicaFacts
 from reference_server.engines.base import (
+    CompletesOnly,
     Completion,
     EngineError,
     EngineEvent,
     EngineFaultError,
     EngineLostError,
+    EngineRefusedError,
     Finished,
     Readiness,
     Tokens,
     Usage,
+    Vectors,
+    Workload,
 )
 from reference_server.engines.http import (
     HttpClient,
@@ -30,7 +36,9 @@ from reference_server.engines.http import (
     digest_of,
     error_by_status,
     frame_of,
+    in_order,
     member,
+    numbers,
     samples,
 )
 from reference_server.engines.sampling import PROFILES
@@ -39,7 +47,7 @@ SEEDS = 2**63  # the engine's range is that of int64, in which -1 means "any see
 KV_RATIO_NAMES = ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc")  # the newer first; both are 0 … 1
 
 
-class Vllm:
+class Vllm(CompletesOnly):
     """One vLLM server.
 
     Args:
@@ -82,6 +90,14 @@ class Vllm:
             features={"seed": True, "cancel": True, "stand_in": version.startswith("mock-")},
         )
 
+    async def workloads(self) -> tuple[Workload, ...]:
+        """By one embedding: a generator has no such path."""
+        try:
+            await self.embed(("a",))
+        except EngineRefusedError:
+            return ("completion",)
+        return ("embedding",)
+
     async def count_tokens(self, text: str) -> int:
         """`POST /tokenize`."""
         name = await self._name()
@@ -107,6 +123,15 @@ class Vllm:
                 if pieces:
                     yield Tokens(tuple(pieces))
         raise EngineLostError("the stream ended without [DONE]")
+
+    async def embed(self, inputs: tuple[str, ...]) -> Vectors:
+        """`POST /v1/embeddings`."""
+        body = {"model": await self._name(), "input": list(inputs), "encoding_format": "float"}
+        answer = await self._http.json("POST", "/v1/embeddings", body, is_work=True)
+        data, counted = (member(answer, *names) for names in (("data",), ("usage", "prompt_tokens")))
+        if not isinstance(counted, int):
+            raise EngineFaultError("/v1/embeddings answered without its count of tokens")
+        return Vectors(tuple(map(numbers, in_order(data, len(inputs), key="embedding"))), tokens_in=counted)
 
     async def confirm_stopped(self, task_id: str) -> None:
         """The closed connection has to be enough: vLLM shows no slots."""

@@ -103,9 +103,11 @@ class Orchestrator:
             RefusedError: it was not admitted.
         """
         try:
-            tokens_in = await self._tokens_in(request)
-            hint = await self._policy(request)
-            task = self.core.submit(request, tokens_in=tokens_in, now_ms=now_ms(), placement_hint=hint)
+            counts = await self._tokens_in(request)
+            longest, hint = admission.longest(request, counts), await self._policy(request)
+            task = self.core.submit(
+                request, tokens_in=sum(counts), longest_in=longest, now_ms=now_ms(), placement_hint=hint
+            )
         finally:
             self.settle_effects()
         await self._require_durable(task)
@@ -377,12 +379,12 @@ class Orchestrator:
             raise
         return await self._policies.placement_hint(request, [replica.view() for replica in pool.replicas.values()])
 
-    async def _tokens_in(self, request: TaskRequest) -> int:
-        """Count the prompt's tokens: by an upper bound where that is enough, else by the pool's own engine."""
-        bound = admission.tokens_in_at_most(request)
+    async def _tokens_in(self, request: TaskRequest) -> list[int]:
+        """Count the tokens of each input: by an upper bound where that is enough, else by the pool's own engine."""
+        bound, tokens_out = [admission.size_of(text) for text in request.inputs], request.tokens_out_most
         if self.core.find_repeat(request) is not None:
             return bound
-        if bound + request.max_tokens <= request.ctx or request.max_tokens >= request.ctx:
+        if admission.longest(request, bound) + tokens_out <= request.ctx or tokens_out >= request.ctx:
             return bound
         try:
             pool = self.core.pool_for(request.engine, request.model_ref)
@@ -394,7 +396,7 @@ class Orchestrator:
             return bound
         try:
             async with asyncio.timeout(TOKENIZE_LIMIT_S):
-                return sum([await engine.count_tokens(text) for text in request.inputs])
+                return [await engine.count_tokens(text) for text in request.inputs]
         except (EngineError, TimeoutError):
             return bound
 

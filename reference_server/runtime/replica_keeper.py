@@ -11,14 +11,14 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reference_server.domain.core import Core
 from reference_server.domain.faults import Fault, kind_of
 from reference_server.engines.base import Engine, EngineError, EngineMissingError, Usage
 from reference_server.runtime.clock import now_ms
 from reference_server.runtime.launchers import FaultError, Launcher
-from reference_server.runtime.self_test import SelfTestError, decode, pass_self_test
+from reference_server.runtime.self_test import SelfTestError, pass_self_test, try_out
 
 PROBE_S = 1.0  # between health questions to a Ready engine
 PROBE_LIMIT_S = 5.0  # an engine that does not answer its health question for so long is down
@@ -173,7 +173,7 @@ class ReplicaKeeper:
                     await asyncio.sleep(LOADING_PROBE_S)
             finally:
                 ended.cancel()
-            facts = await engine.properties()
+            facts = replace(await engine.properties(), workloads=await engine.workloads())
             times = self._core.pools[self.pool_id].times
             report = await pass_self_test(engine, f"preload-{self.replica_id}", facts, times)
         self.engine, self.usage = engine, await self._usage_of(engine)
@@ -247,8 +247,10 @@ class ReplicaKeeper:
 
     async def _probe(self, engine: Engine) -> None:
         """The one probe of a tripped replica: a few tokens. A failure is its loss, and opens its breaker again."""
+        facts = self._core.pools[self.pool_id].replicas[self.replica_id].facts
+        assert facts is not None  # noqa: S101 - a tripped replica was Ready before
         async with asyncio.timeout(self._start_limit_s):
-            await decode(engine, f"probe-{self.replica_id}")
+            await try_out(engine, f"probe-{self.replica_id}", facts)
         self._core.replica_probed(self.pool_id, self.replica_id, now_ms())
         self._changed()
 

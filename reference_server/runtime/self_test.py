@@ -25,6 +25,8 @@ class SelfTestError(Exception):
 async def pass_self_test(engine: Engine, task_id: str, facts: ReplicaFacts, times: ServiceTimes) -> str:
     """Decode a few tokens and note how long that took; then break a decode off and see that the engine lets go.
 
+    An engine that does not complete answers one small request of what it offers instead.
+
     Returns:
         A line for the log.
 
@@ -32,6 +34,10 @@ async def pass_self_test(engine: Engine, task_id: str, facts: ReplicaFacts, time
         SelfTestError: the engine does not let go, or gives no tokens.
         EngineError: it cannot decode at all.
     """
+    if "completion" not in facts.workloads:
+        taken_ms = await answer_at_once(engine, facts)
+        times.observe(first_token_ms=taken_ms, decode_ms=taken_ms, tokens_out=1, max_tokens=1)
+        return f"{' and '.join(facts.workloads)} in {taken_ms} ms"
     first_token_ms, decode_ms, tokens_out = await decode(engine, task_id)
     if tokens_out < 1:
         raise SelfTestError("the engine decoded no token")
@@ -40,6 +46,24 @@ async def pass_self_test(engine: Engine, task_id: str, facts: ReplicaFacts, time
     )
     cancel_ms = await _break_off(engine, f"{task_id}-cancel", min(CANCEL_TOKENS, facts.ctx_max - CTX_SPARE))
     return f"{tokens_out} tokens in {decode_ms} ms, a decode broken off in {cancel_ms} ms"
+
+
+async def try_out(engine: Engine, task_id: str, facts: ReplicaFacts) -> None:
+    """One small request of what the engine offers. Raises `EngineError`."""
+    if "completion" in facts.workloads:
+        await decode(engine, task_id)
+    else:
+        await answer_at_once(engine, facts)
+
+
+async def answer_at_once(engine: Engine, facts: ReplicaFacts) -> int:
+    """One small embedding or rerank, whichever the engine offers. Returns the milliseconds that it took."""
+    started = now_ms()
+    if "embedding" in facts.workloads:
+        await engine.embed((PROMPT,))
+    else:
+        await engine.rerank(PROMPT, (PROMPT,))
+    return now_ms() - started
 
 
 async def decode(engine: Engine, task_id: str) -> tuple[int, int, int]:

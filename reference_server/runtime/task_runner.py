@@ -15,6 +15,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
+import msgspec
+
 from reference_server.domain.core import Core
 from reference_server.domain.errors import Failure
 from reference_server.domain.frames import Finish
@@ -106,6 +108,28 @@ class TaskRunner:
         return None
 
     async def _decode(self) -> None:
+        if self.task.request.workload == "completion":
+            await self._complete()
+        else:
+            await self._answer_at_once()
+
+    async def _answer_at_once(self) -> None:
+        """An embedding or a rerank: one result, then the end."""
+        task, inputs = self.task, self.task.request.inputs
+        result: dict[str, object]
+        if task.request.workload == "embedding":
+            vectors = await self._engine.embed(inputs)
+            result, tokens_in = {"embeddings": vectors.embeddings}, vectors.tokens_in
+        else:
+            scored = await self._engine.rerank(inputs[0], inputs[1:])
+            result, tokens_in = {"scores": scored.scores}, scored.tokens_in
+        self._engine_finished, self.last_event_ms = True, now_ms()
+        task.transcript.append_result(result, size=len(msgspec.json.encode(result)))
+        finish = Finish(finish_reason="stop", tokens_in=tokens_in, tokens_out=0, kv_warm=False)
+        self._core.finish(task.id, finish, self.last_event_ms)
+        self._changed(task)
+
+    async def _complete(self) -> None:
         task, transcript, request = self.task, self.task.transcript, self.task.request
         completion = Completion(
             task_id=task.id,
