@@ -54,6 +54,9 @@ class Engine:
 
             def do_POST(self) -> None:
                 asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if self.path != "/completion":  # what it was not started for
+                    self.send_error(501)
+                    return
                 engine.asked.append(asked["prompt"])
                 self.answer("text/event-stream", b"")
                 with contextlib.suppress(OSError):
