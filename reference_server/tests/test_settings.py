@@ -19,6 +19,8 @@ from reference_server.domain.core import Core
 from reference_server.domain.retention import Retention
 from reference_server.domain.sessions import Sessions
 from reference_server.domain.tests import builders
+from reference_server.policy.outbound import Request, decide
+from reference_server.provision import network
 from reference_server.runtime.readers import Readers
 from reference_server.settings import CHANGEABLE, NeedsRestartError, Running, differences, take_over
 from reference_server.tests.test_serve import call, server
@@ -58,7 +60,6 @@ NEW = {
     "token_limits.tasks_per_s": "{pools: [{id: p}], token_limits: {tasks_per_s: 7}}",
     "token_limits.open_tasks_max": "{pools: [{id: p}], token_limits: {open_tasks_max: 7}}",
     "retention.bytes_max": "{pools: [{id: p}], retention: {bytes_max: 7}}",
-    "outbound.deny": "{pools: [{id: p}], outbound: {deny: [a.example]}}",
     "http.readers_per_task_max": "{pools: [{id: p}], http: {readers_per_task_max: 7}}",
     "http.keep_alive_ms": "{pools: [{id: p}], http: {keep_alive_ms: 7}}",
 }
@@ -76,6 +77,18 @@ def test_each_limit_reaches_what_runs(field: str) -> None:
     assert before != repr(shown(subject))
     without_config = repr(shown(with_fields(subject, current=Current(BEFORE))))
     assert field.startswith("http.keep") or before != without_config
+
+
+@pytest.mark.req("OC-CONFIG-6006", "OC-CONFIG-6030")
+def test_outbound_rules_that_changed_count_for_the_next_connection() -> None:
+    subject = running()
+    asked = Request(purpose="model", scheme="https", host="a.example", port=443)
+    was = decide(asked, network.snapshot_of(subject.current.config.outbound))
+
+    take_over(parse("{pools: [{id: p}], outbound: {deny: [a.example]}}", name="new"), subject)
+
+    assert was.is_allowed
+    assert not decide(asked, network.snapshot_of(subject.current.config.outbound)).is_allowed
 
 
 @pytest.mark.req("OC-CONFIG-6006")
