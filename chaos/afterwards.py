@@ -50,7 +50,14 @@ def measure_capacity(scene: Scene, when: str, rng: random.Random) -> None:
     for task_id in sent:
         caller.request("POST", f"/v1/tasks/{task_id}/cancel")
     caller.close()
-    scene.recorder.add("capacity", when=when, count=count, at_ms=scene.recorder.now())
+    slots = _slots_declared(scene)
+    scene.recorder.add("capacity", when=when, count=count, slots=slots, at_ms=scene.recorder.now())
+
+
+def _slots_declared(scene: Scene) -> int:
+    """What capabilities say now: an engine that ran out of VRAM may have come back with fewer (ORCH-3039)."""
+    rows = scene.server.target().capabilities()["engines"]
+    return sum(row["declared_concurrency"] for row in rows if row["engine"] == scene.offer["engine"])
 
 
 def read_all(scene: Scene) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from chaos.faults.fault import Kind
 
-PAUSE_MS = (150, 900)  # between two blows: something has to be under way again
+PAUSE_MS = (20, 500)  # between two blows: with the shortest one something begins, with the longest all runs again
 
 
 @dataclass(frozen=True, slots=True)

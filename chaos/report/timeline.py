@@ -86,7 +86,7 @@ def _row(number: int, who: str, tasks: Sequence[Task], scale: float, end_ms: flo
             x = _x(task.first_sent_ms, scale)
             yield f'<rect class="refused" x="{x}" y="{y + 2}" width="1.5" height="{BAR - 4}"/>'
             continue
-        start, end = task.first_sent_ms, min(task.ended_by_ms, end_ms)
+        start, end = task.first_sent_ms, min(_over_ms(task), end_ms)
         run = min(task.asked_ms, end)
         title = f"<title>{task.id} {task.priority}: {task.error or outcome_of(task)}</title>"
         if run > start:
@@ -95,6 +95,12 @@ def _row(number: int, who: str, tasks: Sequence[Task], scale: float, end_ms: flo
         width = max(1.5, (end - run) * scale) if task.asked_ms != FOREVER else 1.5
         kind = outcome_of(task)
         yield _bar(kind, _x(run, scale), y, width, BAR, title)
+
+
+def _over_ms(task: Task) -> float:
+    """When it was over, as nearly as is known: nobody may have read its end before the final reads."""
+    decoded_ms = task.asked[-1].let_go_ms if task.asked else None
+    return min(task.ended_by_ms, task.canceled_ms, decoded_ms if decoded_ms is not None else FOREVER)
 
 
 def _faults(facts: Facts, scale: float, height: int) -> Iterator[str]:

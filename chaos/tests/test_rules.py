@@ -155,8 +155,12 @@ def overdrawn(s: Story) -> None:
 
 
 def a_slot_less(s: Story) -> None:
-    s.add("capacity", when="before", count=5)
-    s.add("capacity", when="after", count=4)
+    s.add("capacity", when="before", count=5, slots=1)
+    s.add("capacity", when="after", count=4, slots=1)
+
+
+def fewer_than_declared(s: Story) -> None:
+    s.add("capacity", when="after", count=4, slots=1)
 
 
 def connection_left(s: Story) -> None:
@@ -234,6 +238,7 @@ BAD: list[tuple[Rule, Tell, dict[str, object]]] = [
     (budgets.budgets_add_up, nothing_taken, BUDGET),
     (budgets.nothing_overdrawn, overdrawn, BUDGET),
     (afterwards.same_capacity, a_slot_less, {}),
+    (afterwards.same_capacity, fewer_than_declared, {"slots": 2, "faults": ["vram-oom"]}),
     (afterwards.nothing_left_behind, connection_left, {}),
     (afterwards.no_orphan_engines, engine_left, {}),
     (afterwards.deaths_are_told_apart, another_cause_logged, {}),
@@ -260,7 +265,7 @@ def test_every_rule_has_a_broken_history() -> None:
 
 def everything_well(s: Story) -> None:
     """What looks like trouble and is none: the negative control of all rules."""
-    s.add("capacity", when="before", count=5)
+    s.add("capacity", when="before", count=5, slots=1)
     s.engine("up", None, 0)
     s.submit(1, 10)
     s.submit(2, 20, priority="interactive")
@@ -281,7 +286,7 @@ def everything_well(s: Story) -> None:
     s.add("life", event="killed", at_ms=75.0, number=1)
     s.scrape(90, DEPTH.format(4) + COUNTER.format(7))
     s.scrape(95, DEPTH.format(0) + COUNTER.format(9))
-    s.add("capacity", when="after", count=5)
+    s.add("capacity", when="after", count=5, slots=1)
     s.add("engines", alive=[], at_ms=99.0)
 
 

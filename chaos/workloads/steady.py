@@ -1,4 +1,4 @@
-"""Short batch tasks without a pause, on one slot: every moment has one that waits and one that runs."""
+"""Short batch tasks on one slot, hardly with a pause: at nearly every moment one waits and one runs."""
 
 import random
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ def draw(rng: random.Random, client: int) -> Iterator[Errand]:
     del client
     while True:
         then: Then = rng.choices(THEN, (6, 3, 1))[0]
-        yield Errand(body=body(rng, tokens=rng.randint(2, 8)), then=then, pause_ms=rng.randint(0, 10))
+        yield Errand(body=body(rng, tokens=rng.randint(2, 8)), then=then, pause_ms=rng.randint(10, 60))
 
 
 WORKLOAD = Workload(

@@ -23,7 +23,7 @@ from reference_server.runtime.self_test import SelfTestError, pass_self_test, tr
 PROBE_S = 1.0  # between health questions to a Ready engine
 PROBE_LIMIT_S = 5.0  # an engine that does not answer its health question for so long is down
 USAGE_LIMIT_S = 1.0
-EXIT_GRACE_S = 0.2
+EXIT_GRACE_S = 0.5  # from an engine's broken answer to the end of its process, which tells why
 LOADING_PROBE_S = 0.1
 
 log = logging.getLogger(__name__)
@@ -157,7 +157,7 @@ class ReplicaKeeper:
         try:
             return await self._preload()
         except (EngineError, SelfTestError, FaultError, TimeoutError) as error:
-            return fault_of(error)
+            return await self._last_words(fault_of(error))
         except Exception as defect:  # a defect in an adapter costs its replica, not the server
             log.exception("defect while bringing replica %s up", self.replica_id)
             return Fault("defect", f"defect of the server: {type(defect).__name__}")
@@ -201,7 +201,7 @@ class ReplicaKeeper:
         try:
             return await self._watch()
         except (EngineError, SelfTestError, TimeoutError) as error:
-            return fault_of(error)
+            return await self._last_words(fault_of(error))
         except Exception as defect:  # as above
             log.exception("defect while watching replica %s", self.replica_id)
             return Fault("defect", f"defect of the server: {type(defect).__name__}")
@@ -222,18 +222,27 @@ class ReplicaKeeper:
                 async with asyncio.timeout(PROBE_LIMIT_S):
                     readiness = await self.engine.readiness()
                 if readiness == "down":
-                    await asyncio.wait({ended}, timeout=EXIT_GRACE_S)  # its process' own end says more
-                    return (
-                        ended.result()
-                        if ended.done()
-                        else Fault("lost", "the engine does not answer its health question")
-                    )
+                    return await self._last_words(Fault("lost", "the engine does not answer its health question"))
                 self.usage = await self._usage_of(self.engine)
                 if self._is_tripped and self._core.replica_probing(self.pool_id, self.replica_id, now_ms()) == 0:
                     await self._probe(self.engine)
         finally:
             ended.cancel()
             suspected.cancel()
+
+    async def _last_words(self, fault: Fault) -> Fault:
+        """What its process says of an engine that is lost: a broken answer may be the first sign of its death.
+
+        Source: OC-POOL-3015.
+        """
+        if fault.kind not in {"lost", "self-test"}:
+            return fault
+        ended = asyncio.ensure_future(self._launcher.lost())
+        await asyncio.wait({ended}, timeout=EXIT_GRACE_S)
+        if not ended.done():
+            ended.cancel()
+            return fault
+        return ended.result()
 
     @property
     def _is_tripped(self) -> bool:
