@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from contracts.tests.pact_writing import empty, normalised
 from reference_server.engines.base import EngineError
 from reference_server.engines.tests.pacts import CONSUMERS
-from reference_server.engines.tests.pacts.consumer import Case, Consumer, normalised
+from reference_server.engines.tests.pacts.consumer import CONSUMER, Case, Consumer
 
 FOLDER = Path(__file__).parents[3] / "contracts/pacts"
 
@@ -22,7 +23,7 @@ CASES = [
 @pytest.mark.parametrize(("consumer", "case"), CASES)
 async def test_the_adapter_asks_and_understands_as_its_pact_says(consumer: Consumer, case: Case) -> None:
     """Leaving the block fails where the adapter asked for something else, or did not ask at all."""
-    pact = consumer.pact()
+    pact = empty(CONSUMER, consumer.provider)
     for describe in case.interactions:
         describe(pact)
     with pact.serve() as engine:

@@ -5,6 +5,8 @@ from contextlib import aclosing
 from pact import Pact, generate, match
 from pact.interaction import HttpInteraction
 
+from contracts.tests import pact_rules as rules
+from contracts.tests.pact_writing import SomeText, asked
 from reference_server.engines.base import (
     Engine,
     EngineBusyError,
@@ -15,7 +17,6 @@ from reference_server.engines.base import (
     Usage,
 )
 from reference_server.engines.llamacpp import LlamaCpp
-from reference_server.engines.tests.pacts import rules
 from reference_server.engines.tests.pacts.consumer import (
     EVENTS,
     FAILING,
@@ -28,8 +29,6 @@ from reference_server.engines.tests.pacts.consumer import (
     TOO_LONG,
     Case,
     Consumer,
-    SomeText,
-    asked,
     stream,
 )
 

@@ -3,6 +3,8 @@
 from pact import Pact, generate, match
 from pact.interaction import HttpInteraction
 
+from contracts.tests import pact_rules as rules
+from contracts.tests.pact_writing import SomeText, asked
 from reference_server.engines.base import (
     Engine,
     EngineBusyError,
@@ -12,7 +14,6 @@ from reference_server.engines.base import (
     Tokens,
     Usage,
 )
-from reference_server.engines.tests.pacts import rules
 from reference_server.engines.tests.pacts.consumer import (
     BUSY,
     EVENTS,
@@ -24,8 +25,6 @@ from reference_server.engines.tests.pacts.consumer import (
     TOO_LONG,
     Case,
     Consumer,
-    SomeText,
-    asked,
     stream,
 )
 from reference_server.engines.tgi import Tgi
