@@ -19,9 +19,11 @@ Generated from the pacts of this folder by `python -m tools gen`. Do not edit.
 def generate(root: Path) -> dict[Path, str]:
     """The pact of each consumer with its provider, and the index."""
     del root
+    from contracts.client.tests.pact import pact_text
     from reference_server.engines.tests.pacts import CONSUMERS
 
     texts = {FOLDER / f"orchestrator-{consumer.provider}.json": consumer.text() for consumer in CONSUMERS}
+    texts[FOLDER / "client-orchestrator.json"] = pact_text()
     return {**texts, OUTPUT: index([json.loads(texts[path]) for path in sorted(texts)])}
 
 

@@ -49,24 +49,29 @@ def frame(data: str = OBJECT) -> str:
     return rf"(?:(?!data:)\g<other>)*+data: ?{data}\g<nl>\g<nl>"
 
 
+def rule(comment: str, pattern: str) -> str:
+    """A whole body, after which only comments and empty lines may come."""
+    return rf"(?#{comment}){GRAMMAR}\A{pattern}(?:(?!data:)\g<other>)*+\z"
+
+
 def every_frame(path: str, value: str, *, what: str, tail: str = "") -> str:
     """Each frame has it, up to the tail."""
-    return _rule(f"every frame has {path}, {what}", rf"(?:{frame(having(path, value))})++{tail}")
+    return rule(f"every frame has {path}, {what}", rf"(?:{frame(having(path, value))})++{tail}")
 
 
 def last_frame(path: str, value: str, *, what: str, tail: str = "") -> str:
     """The last frame before the tail has it."""
-    return _rule(f"the last frame has {path}, {what}", rf"(?:{frame()})*{frame(having(path, value))}{tail}")
+    return rule(f"the last frame has {path}, {what}", rf"(?:{frame()})*{frame(having(path, value))}{tail}")
 
 
 def earlier_frames(path: str, value: str, *, what: str, tail: str = "") -> str:
     """Each frame but the last one before the tail has it."""
-    return _rule(f"every frame but the last has {path}, {what}", rf"(?:{frame(having(path, value))})*{frame()}{tail}")
+    return rule(f"every frame but the last has {path}, {what}", rf"(?:{frame(having(path, value))})*{frame()}{tail}")
 
 
 def no_earlier_frame(path: str, value: str, *, what: str) -> str:
     """No frame but the last one has it."""
-    return _rule(
+    return rule(
         f"no frame but the last has {path}, {what}", rf"(?:{frame(rf'(?!{having(path, value)}){OBJECT}')})*{frame()}"
     )
 
@@ -84,7 +89,3 @@ def body_rules(rules: Sequence[str]) -> dict[str, Any]:
     """As `with_matching_rules` takes them: all have to hold, and each that does not is told."""
     matchers = [{"match": "regex", "regex": rule} for rule in rules]
     return {"body": {"$": {"combine": "AND", "matchers": matchers}}}
-
-
-def _rule(comment: str, pattern: str) -> str:
-    return rf"(?#{comment}){GRAMMAR}\A{pattern}(?:(?!data:)\g<other>)*+\z"

@@ -65,6 +65,8 @@ class PactFile:
         for part, generators in request.pop("generators", {}).items():
             if part == "path":
                 request["path"] = _filled(generators["expression"], values)
+            for name, generator in generators.items() if part == "header" else ():
+                request["headers"][name] = [_filled(generator["expression"], values)]
             for place, generator in generators.items() if part == "body" else ():
                 request["body"]["content"][place.removeprefix("$.")] = _filled(generator["expression"], values)
         return {**self.raw, "interactions": [raw]}
@@ -72,8 +74,12 @@ class PactFile:
 
 def load(engine: str) -> PactFile:
     """The pact of the orchestrator with an engine, one of `ENGINES`."""
-    name = f"contracts/pacts/orchestrator-{engine}.json"
-    return parse(name, json.loads(files("contracts").joinpath(name.partition("/")[2]).read_bytes()))
+    return load_file(f"orchestrator-{engine}.json")
+
+
+def load_file(file: str) -> PactFile:
+    """A pact of `contracts/pacts`."""
+    return parse(f"contracts/pacts/{file}", json.loads(files("contracts").joinpath("pacts", file).read_bytes()))
 
 
 def parse(name: str, raw: Mapping[str, Any]) -> PactFile:

@@ -11,6 +11,8 @@ import httpx
 
 from harness.pact.tests.mutants import Mutant, broken
 
+NOT_PASSED_ON = {"connection", "content-length", "date", "keep-alive", "server"}
+
 
 class Proxy(ThreadingHTTPServer):
     """One in front of one engine.
@@ -43,12 +45,14 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._pass_on()
 
+    def do_DELETE(self) -> None:
+        self._pass_on()
+
     def _pass_on(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        answer = self.server.engine.request(self.command, self.path, content=body)
-        headers = {
-            name: value for name, value in answer.headers.items() if name in {"content-type", "transfer-encoding"}
-        }
+        sent = {name: value for name, value in self.headers.items() if name.lower() not in {"host", "connection"}}
+        answer = self.server.engine.request(self.command, self.path, content=body, headers=sent)
+        headers = {name: value for name, value in answer.headers.items() if name not in NOT_PASSED_ON}
         status, content = answer.status_code, answer.content
         if (mutant := self.server.mutant) is not None:
             status, headers, content = _break(mutant, status, headers, content)
@@ -99,15 +103,16 @@ def _metric(sample: str, how: str, text: str) -> str:
 
 
 def _frames(mutant: Mutant, text: str) -> str:
-    blocks = text.removesuffix("\n\n").split("\n\n")
-    places = [index for index, block in enumerate(blocks) if _has(_data(block), mutant.path)]
+    lines = text.split("\n")
+    places = [index for index, line in enumerate(lines) if _has(_data(line), mutant.path)]
     index = places[0 if mutant.frame == "first" else -1]
-    blocks[index] = "data: " + json.dumps(broken(_data(blocks[index]), mutant.path, mutant.how), ensure_ascii=False)
-    return "\n\n".join(blocks) + "\n\n"
+    value = broken(_data(lines[index]), mutant.path, mutant.how)
+    lines[index] = "data: " + json.dumps(value, ensure_ascii=False)
+    return "\n".join(lines)
 
 
-def _data(block: str) -> Any:
-    data = block.removeprefix("data:").strip()
+def _data(line: str) -> Any:
+    data = line.removeprefix("data:").strip()
     return json.loads(data) if data.startswith("{") else None
 
 
