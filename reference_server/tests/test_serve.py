@@ -173,7 +173,7 @@ def test_real_an_engine_that_is_killed_is_reported_and_replaced(tmp_path: Path) 
     file.write_text("{experimental_cpu: true, pools: [{replicas: [{kind: supervised, threads: 1}]}]}")
     with server("--config", str(file)) as (process, url):
         (engine,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        body = task(prompt="Tell a long story:", max_tokens=900)
+        body = task(prompt="Tell a long story:", max_tokens=900, deadline_ms=600_000)
         call(f"{url}/v1/tasks", body)
         os.kill(int(engine), signal.SIGKILL)
         lost = call(f"{url}/v1/tasks/{body['task_id']}/stream").decode()
