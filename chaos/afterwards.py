@@ -70,8 +70,7 @@ def read_all(scene: Scene) -> None:
     for start in range(0, len(tasks), READERS):
         part = tasks[start : start + READERS]
         readers = [reader for reader in map(caller.open, part) if reader is not None]
-        for reader in readers:
-            caller.follow(reader)
+        caller.follow_all(readers)
         for reader in readers:
             if reader.record.terminal is None:
                 caller.request("GET", f"/v1/tasks/{reader.record.task_id}")

@@ -6,7 +6,7 @@ answered: the same request goes out again when the server lives again, as any cl
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import httpx
@@ -75,6 +75,12 @@ class Caller:
         """Read until the stream ends, `enough` says so, or it takes too long."""
         until_ms = now_ms() + FOLLOW_MS
         while reader.is_open and not enough() and now_ms() < until_ms:
+            self._pump_all(LOOK_MS)
+
+    def follow_all(self, readers: Sequence[StreamReader]) -> None:
+        """Read until all these streams end, or it takes too long."""
+        until_ms = now_ms() + FOLLOW_MS
+        while any(reader.is_open for reader in readers) and now_ms() < until_ms:
             self._pump_all(LOOK_MS)
 
     def dawdle(self, reader: StreamReader, seconds: float) -> None:

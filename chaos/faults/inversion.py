@@ -28,9 +28,8 @@ class Inversion:
             answer = caller.submit(task)
             if answer is not None and answer.status == 202:
                 self._urgent.append(task["task_id"])
-        for task_id in self._urgent:
-            if (reader := caller.open(task_id)) is not None:
-                caller.follow(reader)
+        opened = (caller.open(task_id) for task_id in self._urgent)
+        caller.follow_all([reader for reader in opened if reader is not None])
         caller.close()
 
     def heal(self, scene: Scene) -> Blow:

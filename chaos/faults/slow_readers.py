@@ -29,8 +29,7 @@ class SlowReaders:
         """Read what came meanwhile, to the end."""
         del scene
         assert self._caller is not None  # noqa: S101
-        for reader in self._readers:
-            self._caller.follow(reader)
+        self._caller.follow_all(self._readers)
         read = sum(bool(reader.record.frames) for reader in self._readers)
         self._caller.close()
         return Blow(read, f"{read} of {len(self._readers)} slow readers got their frames late")
