@@ -84,6 +84,7 @@ LINT: Mapping[str, Step] = {
     "index": finding(entries.problems),
     "links": finding(links.broken),
     "queries": finding(queries.problems),
+    "actions": command(str(SCRIPTS / "zizmor"), "--offline", "--strict-collection", "--pedantic", "--quiet", ".github"),
 }
 CHECK: Mapping[str, Step] = {
     **LINT,
