@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from harness.conform_cli import conform, coverage, explain, reports
+from harness.haiku.cli import haiku
 from harness.metrics_lint.cli import app as metrics
 from harness.pact.cli import app as pact
 
@@ -41,13 +42,19 @@ def llama_orch() -> None:
 @app.command(context_settings=PASSED_ON)
 def serve(context: typer.Context) -> None:
     """Run the reference server. More: llama-orch serve --help"""
-    _become_reference_server("serve", context.args)
+    _become("reference_server", "serve", *context.args)
 
 
 @app.command(context_settings=PASSED_ON)
 def engines(context: typer.Context) -> None:
     """Install and list engines. More: llama-orch engines --help"""
-    _become_reference_server("engines", context.args)
+    _become("reference_server", "engines", *context.args)
+
+
+@app.command(context_settings=PASSED_ON)
+def determinism(context: typer.Context) -> None:
+    """Compare streams byte for byte across replicas. More: llama-orch determinism --help"""
+    _become("determinism", *context.args)
 
 
 @app.command(context_settings=PASSED_ON)
@@ -56,7 +63,7 @@ def chaos(context: typer.Context) -> None:
     _become("chaos", *context.args)
 
 
-for verb in (conform, explain, coverage, reports):
+for verb in (conform, explain, coverage, reports, haiku):
     app.command()(verb)
 
 
@@ -127,14 +134,10 @@ def regen(
     os.execv(sys.executable, [sys.executable, "-m", "tools", "gen", *flags])  # noqa: S606 - no shell wanted
 
 
-def _become_reference_server(verb: str, arguments: list[str]) -> NoReturn:
-    _become("reference_server", verb, *arguments)
-
-
-def _become(*module_and_arguments: str) -> NoReturn:
-    """Go on as another program of this environment: the harness imports neither the server nor the suites."""
+def _become(module: str, *arguments: str) -> NoReturn:
+    """Go on as another program of ours: the harness imports neither the server nor the suites that build on it."""
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", *module_and_arguments])  # noqa: S606 - no shell wanted
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - no shell wanted
 
 
 def main() -> None:

@@ -146,7 +146,7 @@ def run(selection: Selection, listeners: Sequence[Listener], *, gaps: Mapping[st
             start_new_session=True,  # a Ctrl-C reaches us alone, and is passed on once
         )
         os.close(write_end)
-        with _interrupted_by_sigterm(), os.fdopen(read_end, encoding="utf-8") as lines:
+        with interrupted_by_sigterm(), os.fdopen(read_end, encoding="utf-8") as lines:
             was_interrupted = _follow(child, lines, [result, *listeners])
             code = EXIT_COULD_NOT_RUN if was_interrupted else EXIT_OF_PYTEST.get(child.wait(), EXIT_COULD_NOT_RUN)
         leftovers.end(mark)
@@ -202,7 +202,7 @@ def _follow(child: subprocess.Popen[bytes], lines: TextIO, listeners: Sequence[T
 
 
 @contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
+def interrupted_by_sigterm() -> Iterator[None]:
     """A SIGTERM ends a run the way a Ctrl-C does."""
 
     def interrupt(_number: int, _frame: object) -> None:

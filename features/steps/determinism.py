@@ -6,11 +6,9 @@ from features.steps.world import World
 from harness.checks.violation import Violation
 from harness.engines.real_llamacpp import busy_slots, completion, properties
 from harness.expect import ViolationError, assert_ended_well
+from harness.sampler_profile import PROFILES
 
 TOKENS = 24
-
-# Sampler profile v1: what a request means that says nothing but a seed.
-PROFILE_V1 = {"temperature": 0.8, "top_k": 40, "top_p": 0.95, "min_p": 0.05, "repeat_penalty": 1.0}
 
 
 def decode(world: World, name: str, **changes: object) -> None:
@@ -70,7 +68,7 @@ def it_is_the_engines_own_answer(world: World) -> None:
     assert world.engine_url is not None
     task = world.bodies["task"]
     own = {"prompt": task["prompt"], "n_predict": task["max_tokens"], "seed": task["seed"], "cache_prompt": False}
-    expected = completion(world.engine_url, {**own, **PROFILE_V1})
+    expected = completion(world.engine_url, {**own, **PROFILES["v1"]})
     assert expected, "the engine answered nothing"
     assert expected == world.stream("task").text
 

@@ -6,10 +6,11 @@ from typing import Any
 from pytest_bdd import given, parsers, then, when
 
 from features.steps.drains import health
-from features.steps.world import END_MS, Service, World
+from features.steps.world import END_MS, World
 from harness.expect import assert_status
 from harness.history import Origin
 from harness.outcome import NotApplicableError
+from harness.service import Service
 from harness.target import pool_settings
 
 

@@ -3,7 +3,7 @@
 Nothing here knows what kind of server it is: what tasks may ask for is read from its capabilities.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -12,7 +12,8 @@ import pytest
 from harness.checks.metrics import Scrape, parse
 from harness.client import Client, fresh_id
 from harness.history import Exchange, History, Stream
-from harness.outcome import HangError, NotApplicableError, NotTestableError
+from harness.outcome import HangError, NotTestableError
+from harness.service import Service
 from harness.stream_reader import StreamReader
 from harness.target import Servers, Target
 
@@ -30,33 +31,6 @@ PROMPT = "Numbers: 1, 2, 3, 4, 5, 6, 7, 8, 9,"
 
 # Small models go on with this until they are stopped: none of eight seeds ended before 1200 tokens.
 ENDLESS_PROMPT = "0, " * 24
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """What the server offers: the first engine of its capabilities that completes text."""
-
-    engine: str
-    model_ref: str
-    ctx_max: int
-    slots: int
-    pool_id: str
-    features: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, capabilities: Mapping[str, Any]) -> "Service":
-        """Read it from `GET /v1/capabilities`; pool and model are additive there, and `default` elsewhere."""
-        for row in capabilities["engines"]:
-            if "completion" in row["supported_workloads"]:
-                return cls(
-                    engine=row["engine"],
-                    model_ref=row.get("model_ref", "default"),
-                    ctx_max=row["ctx_max"],
-                    slots=row["declared_concurrency"],
-                    pool_id=row.get("pool_id", "default"),
-                    features=row["features"],
-                )
-        raise NotApplicableError("no engine of this server completes text")
 
 
 @dataclass

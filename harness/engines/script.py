@@ -22,6 +22,8 @@ class Script:
         is_busy: every completion is refused as too many.
         is_loading: health and completions answer as an engine that still loads.
         drifts_at: this token differs from one request to the next.
+        flips: a seed, and the index of the token that this engine alone has another piece for.
+        ignores_seed: every seed gives the same text.
         flood_bytes: a frame of this size that never ends, instead of the first token.
     """
 
@@ -35,11 +37,13 @@ class Script:
     is_busy: bool = False
     is_loading: bool = False
     drifts_at: int | None = None
+    flips: tuple[int, int] | None = None
+    ignores_seed: bool = False
     flood_bytes: int = 0
 
     def pieces(self, prompt: str, seed: int, count: int, *, request: int) -> Iterator[str]:
         """The text: it follows from prompt and seed, but for a token that drifts with the request's number."""
         for index in range(count):
-            drift = request if index == self.drifts_at else 0
-            key = f"{prompt}\0{seed}\0{index}".encode()
+            drift = (request if index == self.drifts_at else 0) + ((seed, index) == self.flips)
+            key = f"{prompt}\0{0 if self.ignores_seed else seed}\0{index}".encode()
             yield PIECES[(hashlib.blake2b(key, digest_size=1).digest()[0] + drift) % len(PIECES)]

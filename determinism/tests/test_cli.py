@@ -1,0 +1,84 @@
+"""`llama-orch determinism`: usage, exit codes, files, and a Ctrl-C that leaves nothing behind."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from determinism import cli
+from determinism.seeds import cases
+
+CLI = [sys.executable, "-m", "determinism"]
+
+
+@pytest.mark.req("HME-023")
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        pytest.param(["--help"], 0, "Examples:", id="help"),
+        pytest.param(["--check", "nothing"], 2, "no such check", id="check"),
+        pytest.param(["--engine", "nothing"], 2, "no engine", id="engine"),
+        pytest.param(["--engine-url", "http://x"], 2, "belong to --url", id="engine-url-alone"),
+        pytest.param(["--url", "http://x", "--gpu", "0"], 2, "--gpu is for", id="gpu-of-a-url"),
+        pytest.param(["--url", "http://x", "--token-env", "NOT_SET_AT_ALL"], 2, "not set", id="token"),
+        pytest.param(["--url", "http://127.0.0.1:9"], 3, "does not answer", id="nobody"),
+        pytest.param(["--gpu", "99"], 3, "--gpu 99", id="no-such-gpu"),
+        pytest.param(["--gpu", "one"], 3, "--gpu one", id="no-gpu-index"),
+    ],
+)
+def test_usage(arguments: list[str], code: int, says: str) -> None:
+    result = CliRunner().invoke(cli.app, arguments)
+
+    assert (code, True) == (result.exit_code, says in result.output), result.output
+
+
+@pytest.mark.req("OC-TEST-7007", "ORCH-3051")
+def test_a_stand_in_is_refused_where_a_real_engine_is_required() -> None:
+    result = CliRunner().invoke(cli.app, ["--engine", "mock"], env={"REQUIRE_REAL_LLAMA": "1"})
+
+    assert (3, True) == (result.exit_code, "REQUIRE_REAL_LLAMA forbids stand-ins" in result.output), result.output
+
+
+@pytest.mark.req("HME-023", "OC-TEST-7020")
+def test_a_run_writes_its_files_and_its_evidence(tmp_path: Path) -> None:
+    files = ["--json", str(tmp_path / "r.json"), "--html", str(tmp_path / "r.html")]
+    seed = cases()[5].seed
+    arguments = ["--engine", "mock", "--seed", str(seed), "--tokens", "8", "--check", "pinned", *files]
+
+    evidence = tmp_path / "evidence.jsonl"
+    result = CliRunner().invoke(cli.app, arguments, env={"LLAMA_ORCH_EVIDENCE": str(evidence)})
+
+    assert 0 == result.exit_code, result.output
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert (1, {"PASS"}, {seed}) == (
+        report["schema_version"],
+        {check["outcome"] for check in report["checks"]},
+        {stream["seed"] for stream in report["streams"]},
+    )
+    assert str(seed) in (tmp_path / "r.html").read_text()
+    lines = [json.loads(line) for line in evidence.read_text().splitlines()]
+    assert {"determinism/replicas", "determinism/pinned"} == {line["check"] for line in lines}
+
+
+@pytest.mark.req("HME-023")
+def test_an_interrupted_run_leaves_no_server_behind() -> None:
+    """Interrupted once the first verdict is printed; the server is our child's child, in a group of its own."""
+    arguments = ["--engine", "mock", "--seeds", "2", "--tokens", "8"]
+    env = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen([*CLI, *arguments], stdout=subprocess.PIPE, text=True, env=env) as run:
+        assert run.stdout is not None
+        first = run.stdout.readline()
+        children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+        run.send_signal(signal.SIGINT)
+        output, _ = run.communicate(timeout=60)
+
+    assert re.match(r"PASS +replicas", first), first
+    assert (3, True) == (run.returncode, "interrupted" in output), output
+    assert children
+    assert [] == [pid for pid in children if Path(f"/proc/{pid}").exists()]

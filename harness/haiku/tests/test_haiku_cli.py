@@ -1,0 +1,96 @@
+"""`llama-orch haiku`: usage, and stand-ins that are refused by what they say of themselves."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from harness import cli
+from harness.engines.llamacpp import LlamaCppFormat
+from harness.engines.script import Script
+from harness.engines.stand_in import stand_in
+from harness.target import REFERENCE_SERVER, Servers, pool_settings
+
+CLI = [sys.executable, "-c", "from harness.cli import main; main()", "haiku"]
+
+
+@pytest.mark.req("HME-023")
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        pytest.param(["--help"], 0, "Examples:", id="help"),
+        pytest.param(["--url", "http://x"], 2, "go together", id="no-engine"),
+        pytest.param(["--engine-url", "http://x"], 2, "go together", id="no-server"),
+        pytest.param(["--token-env", "NOT_SET_AT_ALL"], 2, "belongs to --url", id="token-without-url"),
+        pytest.param(
+            ["--url", "http://x", "--engine-url", "http://y", "--engine", "tgi"], 2, "cannot be asked", id="engine"
+        ),
+        pytest.param(
+            ["--url", "http://127.0.0.1:9", "--engine-url", "http://127.0.0.1:9"], 3, "does not answer", id="nobody"
+        ),
+    ],
+)
+def test_usage(arguments: list[str], code: int, says: str) -> None:
+    result = CliRunner().invoke(cli.app, ["haiku", *arguments])
+
+    assert (code, True) == (result.exit_code, says in result.output), result.output
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """A server on a stand-in engine that claims to be llama-server, and the options that name both."""
+    servers = Servers(REFERENCE_SERVER, folder=tmp_path_factory.mktemp("haiku"))
+    try:
+        with stand_in(LlamaCppFormat(), Script(version="b11434-abc")) as engine:
+            target = servers.start(pool_settings({}, {"kind": "external", "url": engine.url}))
+            options = ["--url", target.url, "--engine-url", engine.url, "--token-env", "HAIKU_TOKEN"]
+            yield options, {"HAIKU_TOKEN": target.token or ""}
+            servers.stop()
+    finally:
+        servers.stop()
+
+
+@pytest.mark.req("ORCH-3051", "OC-TEST-7066", "OC-TEST-7006")
+def test_a_stand_in_that_lies_about_its_version_has_no_counters_or_log_probabilities(
+    pair: tuple[list[str], dict[str, str]],
+) -> None:
+    options, env = pair
+
+    result = CliRunner().invoke(cli.app, ["haiku", *options], env=env)
+
+    assert (3, True) == (result.exit_code, "the engine cannot be asked" in result.output), result.output
+
+
+@pytest.mark.req("OC-TEST-7007", "ORCH-3051")
+def test_a_stand_in_is_refused_where_a_real_engine_is_required(tmp_path: Path) -> None:
+    servers = Servers(REFERENCE_SERVER, folder=tmp_path)
+    try:
+        target = servers.default()
+        options = ["--url", target.url, "--engine-url", target.url, "--token-env", "HAIKU_TOKEN"]
+        env = {"HAIKU_TOKEN": target.token or "", "REQUIRE_REAL_LLAMA": "1"}
+        result = CliRunner().invoke(cli.app, ["haiku", *options], env=env)
+    finally:
+        servers.stop()
+
+    assert (3, True) == (result.exit_code, "REQUIRE_REAL_LLAMA forbids stand-ins" in result.output), result.output
+
+
+@pytest.mark.real_engine
+@pytest.mark.timeout(300)
+@pytest.mark.req("ORCH-3051", "OC-TEST-7064", "HME-023")
+def test_the_whole_command_passes_on_the_real_engine_and_says_so_in_json(tmp_path: Path) -> None:
+    path = tmp_path / "haiku.json"
+
+    done = subprocess.run([*CLI, "--json", str(path)], capture_output=True, text=True, check=False)
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    result = json.loads(path.read_text())
+    assert (1, 0, {"PASS"}) == (
+        result["schema_version"],
+        result["exit_code"],
+        {check["outcome"] for check in result["checks"]},
+    )
