@@ -181,8 +181,8 @@ def _text_of(data: bytes) -> str:
 
 def _error_of(status: int, raw: bytes) -> EngineError:
     """`{"error": text}` has no type: a full queue is known by its words, and the words are not passed on."""
-    try:
-        answer: Any = msgspec.json.decode(raw)
+    try:  # before its first frame a decoupled model's error has a status, and still the form of an event (2.51)
+        answer: Any = msgspec.json.decode(raw.strip().removeprefix(b"data:"))
     except msgspec.DecodeError:
         answer = None
     words = str((member(answer, "error") if isinstance(answer, dict) else None) or "").lower()

@@ -107,6 +107,14 @@ FAULTS = {
     "error-frame-in-a-200": ([STREAM_HEAD + chunk(ERROR) + STREAM_TAIL], EngineFaultError),
     "error-frame-after-tokens": ([STREAM_HEAD + chunk(TOKEN) + chunk(ERROR) + STREAM_TAIL], EngineFaultError),
     "error-in-a-200": ([json_answer(b'{"error":"secret: use generate stream"}')], EngineFaultError),
+    "queue-full-in-an-event-with-a-status": (
+        [
+            b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+            + chunk(b'data: {"error":"Exceeds maximum queue size"}\n\n')
+            + STREAM_TAIL
+        ],
+        EngineBusyError,
+    ),
     "missing-input": ([json_answer(b'{"error":"secret missing"}', "400 x")], EngineRefusedError),
     "unknown-model": ([json_answer(b'{"error":"secret unknown"}', "404 x")], EngineRefusedError),
     "queue-full": ([json_answer(b'{"error":"secret Exceeds maximum queue size"}', "500 x")], EngineBusyError),
