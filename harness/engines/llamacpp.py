@@ -15,6 +15,7 @@ class LlamaCppFormat:
     loading: JsonAnswer = (503, {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}})
 
     metrics = "llamacpp:requests_processing 0\n"
+    loading_work: JsonAnswer = loading
 
     def get(self, path: str, version: str) -> JsonAnswer | None:
         """Health, properties, slots."""

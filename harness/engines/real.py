@@ -33,3 +33,20 @@ def start(name: str, *, folder: Path) -> RealEngine:
             return RealTriton(installed_engine(name), folder=folder)
         case _:
             raise CannotRunError(f"there is no real {name} to start; known: {', '.join(NAMES)}")
+
+
+def start_for(name: str, workload: str, *, folder: Path) -> RealEngine | None:
+    """Start an installed engine so that it serves `embedding` or `rerank`; None where it has no start that does.
+
+    Raises:
+        CannotRunError: as `start`.
+    """
+    match name, workload:
+        case "llamacpp", "embedding":
+            return RealLlama(installed(), folder=folder, args=("--embeddings", "--pooling", "mean"))
+        case "llamacpp", "rerank":
+            return RealLlama(installed(), folder=folder, args=("--reranking",))
+        case "vllm", "embedding":
+            return RealVllm(installed_engine(name), folder=folder, pooling=True)
+        case _:
+            return None

@@ -21,6 +21,7 @@ class Script:
         content_type: of the stream, instead of the right one.
         is_busy: every completion is refused as too many.
         is_loading: health and completions answer as an engine that still loads.
+        is_gone: every question is answered 500, as by something else in the engine's place.
         drifts_at: this token differs from one request to the next.
         flips: a seed, and the index of the token that this engine alone has another piece for.
         ignores_seed: every seed gives the same text.
@@ -36,6 +37,7 @@ class Script:
     content_type: str = "text/event-stream"
     is_busy: bool = False
     is_loading: bool = False
+    is_gone: bool = False
     drifts_at: int | None = None
     flips: tuple[int, int] | None = None
     ignores_seed: bool = False

@@ -46,7 +46,7 @@ class StandIn:
         """Any request."""
         is_completion = request.path in self.wire.stream_paths and request.method == "POST"
         if self.script.is_loading and (is_completion or request.path in HEALTH_PATHS):
-            return _json(self.wire.loading)
+            return _json(self.wire.loading_work if is_completion else self.wire.loading)
         if request.method == "GET":
             return self._get(request.path)
         try:
@@ -61,6 +61,8 @@ class StandIn:
         return await self._stream(request, body)
 
     def _get(self, path: str) -> web.Response:
+        if self.script.is_gone:
+            return _json((500, None))
         if path == "/metrics":
             return web.Response(text=self.wire.metrics)
         return _json(self.wire.get(path, self.script.version))

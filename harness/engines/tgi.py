@@ -15,6 +15,7 @@ class TgiFormat:
     loading: JsonAnswer = (503, {"error": "unhealthy", "error_type": "healthcheck"})
 
     metrics = "tgi_batch_current_size 0\n"
+    loading_work: JsonAnswer = loading
 
     def get(self, path: str, version: str) -> JsonAnswer | None:
         """Health and info."""

@@ -26,6 +26,7 @@ class TritonFormat:
     stream_paths: tuple[str, ...] = (f"{ROOT}/generate_stream",)
     busy: JsonAnswer = (503, {"error": "Exceeds maximum queue size"})
     loading: JsonAnswer = (400, None)
+    loading_work: JsonAnswer = (404, {"error": "Request for unknown model: 'ensemble' has no available versions"})
 
     metrics = (
         'nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="used",model="ensemble"} 0\n'

@@ -24,6 +24,7 @@ class VllmFormat:
     )
 
     metrics = 'vllm:num_requests_running{engine="0"} 0.0\nvllm:kv_cache_usage_perc{engine="0"} 0.0\n'
+    loading_work: JsonAnswer = loading
 
     def get(self, path: str, version: str) -> JsonAnswer | None:
         """Health, version, models."""

@@ -25,6 +25,7 @@ class WireFormat(Protocol):
     stream_paths: tuple[str, ...]
     busy: JsonAnswer
     loading: JsonAnswer
+    loading_work: JsonAnswer
     metrics: str
 
     def get(self, path: str, version: str) -> JsonAnswer | None:

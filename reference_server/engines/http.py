@@ -9,10 +9,10 @@ Source: OC-ADAPT-5013, OC-ADAPT-5015, OC-ADAPT-5016.
 import hashlib
 import math
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import aiohttp
 import msgspec
@@ -30,6 +30,7 @@ CONNECT_LIMIT_S = 5.0
 ANSWER_LIMIT_S = 30.0  # for everything but a stream
 ERROR_BYTES_MAX = 64 * 1024  # of an error's body, that are looked at
 
+T = TypeVar("T")
 ErrorOf = Callable[[int, bytes], EngineError]
 
 
@@ -132,6 +133,21 @@ class Reads:
     def is_inside_event(self) -> bool:
         """Something has come that no empty line has ended yet."""
         return self._reader.is_inside_event
+
+
+def until_fault(events: Iterable[bytes], read: Callable[[bytes], T]) -> tuple[list[T], EngineError | None]:
+    """All that can be read of what one read brought, in order, and the error that ended it.
+
+    What came before an error in the same read is the client's all the same: how a socket cuts a stream into reads
+    decides nothing.
+    """
+    done: list[T] = []
+    try:
+        for data in events:
+            done.append(read(data))  # noqa: PERF401 - what was read before an error is kept
+    except EngineError as error:
+        return done, error
+    return done, None
 
 
 class PieceCounter:

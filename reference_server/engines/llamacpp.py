@@ -41,6 +41,7 @@ from reference_server.engines.http import (
     member,
     numbers,
     samples,
+    until_fault,
 )
 from reference_server.engines.sampling import PROFILES
 
@@ -117,8 +118,8 @@ class LlamaCpp:
         async with self._http.stream("/completion", _body_of(request, slot)) as reads:
             async for events in reads:
                 pieces: list[str] = []
-                for data in events:
-                    frame = _checked(data)
+                frames, fault = until_fault(events, _checked)
+                for frame in frames:
                     pieces += pieces_of(frame["content"], frame["tokens_predicted"])
                     if frame.get("stop"):
                         if pieces:
@@ -128,6 +129,8 @@ class LlamaCpp:
                         return
                 if pieces:
                     yield Tokens(tuple(pieces))
+                if fault is not None:
+                    raise fault
         raise EngineLostError("the stream ended without its final frame")
 
     async def embed(self, inputs: tuple[str, ...]) -> Vectors:

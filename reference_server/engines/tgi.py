@@ -26,7 +26,7 @@ from reference_server.engines.base import (
     Tokens,
     Usage,
 )
-from reference_server.engines.http import HttpClient, frame_of, member, samples
+from reference_server.engines.http import HttpClient, frame_of, member, samples, until_fault
 from reference_server.engines.sampling import PROFILES
 
 SEEDS = 2**64 - 1  # the engine's are 1 … 2**64-1: 0 is not one of them
@@ -87,8 +87,8 @@ class Tgi(CompletesOnly):
         async with self._http.stream("/generate_stream", _body_of(request)) as reads:
             async for events in reads:
                 pieces: list[str] = []
-                for data in events:
-                    frame = _checked(data)
+                frames, fault = until_fault(events, _checked)
+                for frame in frames:
                     token = frame["token"]
                     pieces.append("" if token.get("special") else token["text"])
                     if frame.get("generated_text") is not None:
@@ -97,6 +97,8 @@ class Tgi(CompletesOnly):
                         return
                 if pieces:
                     yield Tokens(tuple(pieces))
+                if fault is not None:
+                    raise fault
         raise EngineLostError("the stream ended without its final frame")
 
     async def confirm_stopped(self, task_id: str) -> None:

@@ -31,9 +31,10 @@ from reference_server.engines.base import (
     Tokens,
     Usage,
 )
-from reference_server.engines.http import HttpClient, digest_of, error_by_status, frame_of, member, samples
+from reference_server.engines.http import HttpClient, digest_of, error_by_status, frame_of, member, samples, until_fault
 from reference_server.engines.sampling import PROFILES
 
+NOT_LOADED = "has no available versions"  # of a model that it knows; one that it does not know "is not found"
 BYTES_A_TOKEN = 4  # of English text, roughly
 REQUIRED_INPUTS = frozenset({"text_input", "max_tokens"})
 KV_BLOCKS = "nv_trt_llm_kv_cache_block_metrics"
@@ -112,9 +113,12 @@ class Triton(CompletesOnly):
             if not reads.is_chunked:
                 raise EngineFaultError("the body is not chunked: its end would prove nothing")
             async for events in reads:
-                if pieces := tuple(_text_of(data) for data in events):
+                pieces, fault = until_fault(events, _text_of)
+                if pieces:
                     count += len(pieces)
-                    yield Tokens(pieces)
+                    yield Tokens(tuple(pieces))
+                if fault is not None:
+                    raise fault
             if count == 0 or reads.is_inside_event:
                 raise EngineLostError("the stream ended without a frame, or inside one")
         yield Finished(
@@ -188,4 +192,6 @@ def _error_of(status: int, raw: bytes) -> EngineError:
     words = str((member(answer, "error") if isinstance(answer, dict) else None) or "").lower()
     if "maximum queue size" in words or "max_queue_size" in words:
         return EngineBusyError(f"{status} queue full")
+    if NOT_LOADED in words:
+        return EngineBusyError(f"{status} model not loaded")
     return error_by_status(status, "error")

@@ -40,10 +40,12 @@ from reference_server.engines.http import (
     member,
     numbers,
     samples,
+    until_fault,
 )
 from reference_server.engines.sampling import PROFILES
 
 SEEDS = 2**63  # the engine's range is that of int64, in which -1 means "any seed": we stay at 0 and above
+DONE = b"[DONE]"
 KV_RATIO_NAMES = ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc")  # the newer first; both are 0 … 1
 
 
@@ -112,16 +114,19 @@ class Vllm(CompletesOnly):
         async with self._http.stream("/v1/completions", _body_of(request, await self._name())) as reads:
             async for events in reads:
                 pieces: list[str] = []
-                for data in events:
-                    if data == b"[DONE]":
+                taken, fault = until_fault(events, lambda data: None if data == DONE else end.take(_checked(data)))
+                for frame in taken:
+                    if frame is None:
                         if pieces:
                             yield Tokens(tuple(pieces))
                         yield end.finished()
                         return
-                    text, total = end.take(_checked(data))
+                    text, total = frame
                     pieces += pieces_of(text, total)
                 if pieces:
                     yield Tokens(tuple(pieces))
+                if fault is not None:
+                    raise fault
         raise EngineLostError("the stream ended without [DONE]")
 
     async def embed(self, inputs: tuple[str, ...]) -> Vectors:

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from harness.client import Client, fresh_id
-from harness.engines.real import start
+from harness.engines.real import start, start_for
 from harness.engines.real_engine import RealEngine
-from harness.expect import assert_ended_well, assert_ended_with
+from harness.expect import assert_ended_well, assert_ended_with, assert_error
 from harness.history import History, Stream
 from harness.stand_in import REQUIRE_ENGINE_ENV
 from harness.target import Servers, Target, pool_settings
@@ -179,6 +179,50 @@ def test_real_an_error_before_any_stream_keeps_the_pool_from_ready_and_says_why(
     assert refused.header("retry-after")
     assert health(client)["ready"] is False
     assert health(client)["last_error"]
+
+
+EMBEDS = pytest.param("embedding", ["a queue waits", "a slot is free", "a queue waits"], id="embedding")
+RERANKS = pytest.param("rerank", ["who waits?", "a queue waits", "snow falls"], id="rerank")
+
+
+@pytest.mark.req("OC-CTRL-2080", "OC-ADAPT-5019", "OC-ADAPT-5020")
+@pytest.mark.parametrize(("workload", "inputs"), [EMBEDS, RERANKS])
+def test_real_it_embeds_and_reranks_where_it_was_started_for_it(
+    engine: RealEngine,
+    servers: Servers,
+    client_of: Callable[[Target], Client],
+    tmp_path: Path,
+    *,
+    workload: str,
+    inputs: list[str],
+) -> None:
+    """With an engine of its own, started for this; where there is no such start, no claim, and a refusal."""
+    other = start_for(engine.name, workload, folder=tmp_path / "engine")
+    try:
+        target = servers.start(pool_settings({}, (other or engine).replica))
+        client = client_of(target)
+        task = body(target, workload=workload, inputs=inputs, max_tokens=1)
+        del task["prompt"], task["seed"]
+        claimed = target.capabilities()["engines"][0]["supported_workloads"]
+        if other is None:
+            assert workload not in claimed
+            assert_error(client.submit(task), "INVALID_PARAMS")
+            return
+        assert workload in claimed
+        stream = read(client, task)
+        assert_ended_well(stream)
+        (result,) = (frame.payload for frame in stream.of("result"))
+        assert stream.of("end")[0].payload["tokens_in"] > len(inputs)
+    finally:
+        if other is not None:
+            other.stop()
+    if workload == "rerank":
+        assert 2 == len(result["scores"])
+    else:
+        first, second, again = result["embeddings"]
+        assert first == pytest.approx(again, abs=1e-3)
+        assert first != pytest.approx(second, abs=1e-3)
+        assert any(first)
 
 
 @pytest.mark.req("OC-ADAPT-5013", "OC-CORE-1016", "OC-CTRL-2022")

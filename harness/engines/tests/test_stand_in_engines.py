@@ -159,7 +159,7 @@ def test_stand_in_faults_before_the_stream_are_its_answer(wire: WireFormat, body
         engine.script = Script(is_busy=True)
         assert wire.busy[0] == stream_of(engine, body).status_code
         engine.script = Script(is_loading=True)
-        assert wire.loading[0] == stream_of(engine, body).status_code
+        assert wire.loading_work[0] == stream_of(engine, body).status_code
 
 
 VERSION_PATHS = {LlamaCppFormat: "/props", VllmFormat: "/version", TgiFormat: "/info", TritonFormat: "/v2"}
