@@ -1,4 +1,4 @@
-"""`python -m tools check | lint | gen | coverage | lock`: what a developer runs before a push."""
+"""`python -m tools check | lint | gen | coverage | compat | lock`: what a developer runs before a push."""
 
 import argparse
 import sys
@@ -19,13 +19,14 @@ EXAMPLES = """examples:
   python -m tools coverage --evidence run.jsonl
                                 which checks never ran: LLAMA_ORCH_EVIDENCE=run.jsonl python -m pytest writes the file
   python -m tools bench         what the hop costs, beside nginx and the Rust routers where they are installed
+  python -m tools compat vllm   verify a real engine, and write contracts/compat/vllm.json
   python -m tools lock          pin the dependencies again, with hashes (needs uv)
 
 exit codes: 0 pass, 1 fail, 2 wrong usage, 3 could not run
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one for each verb
     """Do what the command line says.
 
     Returns:
@@ -41,6 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return lock.lock(ROOT)
         case "coverage":
             return coverage.show(ROOT, asked, say=_say)
+        case "compat":
+            from tools import compat
+
+            return compat.verify(ROOT, asked.engine, say=_say)
         case "bench":
             from tools.bench import run
 
@@ -69,6 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     join.add_argument("--json", action="store_true", help="for a machine")
     bench = verbs.add_parser("bench", help="what the hop costs; takes some minutes of an otherwise idle machine")
     bench.add_argument("--rounds", type=int, default=3)
+    verified = verbs.add_parser("compat", help="run tests and features on an installed engine, and write what passed")
+    verified.add_argument("engine", choices=("llamacpp", "vllm", "triton"))
     verbs.add_parser("lock", help="pin the dependencies again, with hashes")
     return parser
 

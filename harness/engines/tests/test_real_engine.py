@@ -193,6 +193,7 @@ def test_real_it_embeds_and_reranks_where_it_was_started_for_it(
     client_of: Callable[[Target], Client],
     tmp_path: Path,
     *,
+    record_property: Callable[[str, object], None],
     workload: str,
     inputs: list[str],
 ) -> None:
@@ -223,6 +224,7 @@ def test_real_it_embeds_and_reranks_where_it_was_started_for_it(
         assert first == pytest.approx(again, abs=1e-3)
         assert first != pytest.approx(second, abs=1e-3)
         assert any(first)
+    record_property("serves", workload)
 
 
 @pytest.mark.req("OC-ADAPT-5013", "OC-CORE-1016", "OC-CTRL-2022")
