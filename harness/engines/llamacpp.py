@@ -14,6 +14,7 @@ class LlamaCppFormat:
     busy: JsonAnswer = (429, {"error": {"code": 429, "message": "too many", "type": "rate_limit_error"}})
     loading: JsonAnswer = (503, {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}})
 
+    unsupported: JsonAnswer = (501, {"error": {"code": 501, "message": "off", "type": "not_supported_error"}})
     metrics = "llamacpp:requests_processing 0\n"
     loading_work: JsonAnswer = loading
 
@@ -35,6 +36,17 @@ class LlamaCppFormat:
     def post(self, path: str, body: Any) -> JsonAnswer | None:
         """The tokeniser."""
         return (200, {"tokens": list(range(words(body["content"])))}) if path == "/tokenize" else None
+
+    def at_once(self, path: str, body: Any) -> tuple[str, JsonAnswer] | None:
+        """The two that an option of the start switches on."""
+        match path:
+            case "/embedding":
+                rows = [{"index": index, "embedding": [[0.5, -0.5]]} for index in range(len(body["content"]))]
+                return "embedding", (200, rows)
+            case "/rerank":
+                rows = [{"index": index, "relevance_score": 0.5} for index in range(len(body["documents"]))]
+                return "rerank", (200, {"results": rows, "usage": {"prompt_tokens": 2 * len(rows)}})
+        return None
 
     def asked(self, body: Any) -> Asked:
         """From llama-server's names."""

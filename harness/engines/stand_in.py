@@ -25,7 +25,10 @@ STATES = {
     "the engine is at its limit of requests": Script(is_busy=True),
     "the engine fails while it generates": Script(error_at=1),
     "the model is TensorRT-LLM's": Script(),
+    "the model embeds": Script(),
+    "the model reranks": Script(),
 }
+WORKLOADS = {"the model embeds": "embedding", "the model reranks": "rerank"}
 HEALTH_PATHS = ("/health", "/v2/health/ready", "/v2/models/ensemble/ready")
 
 
@@ -35,12 +38,14 @@ class StandIn:
 
     Attributes:
         requests: completions so far.
+        workload: what its model does.
     """
 
     wire: WireFormat
     script: Script
     url: str = ""
     requests: int = 0
+    workload: str = "completion"
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Any request."""
@@ -54,7 +59,7 @@ class StandIn:
         except ValueError:
             return _json((400, {"error": "not JSON"}))
         if not is_completion:
-            return self._change(body) if request.path == STATE_PATH else _json(self.wire.post(request.path, body))
+            return self._change(body) if request.path == STATE_PATH else self._post(request.path, body)
         if refusal := self.wire.busy if self.script.is_busy else self.wire.refusal(body):
             return _json(refusal)
         self.requests += 1
@@ -67,12 +72,20 @@ class StandIn:
             return web.Response(text=self.wire.metrics)
         return _json(self.wire.get(path, self.script.version))
 
+    def _post(self, path: str, body: Any) -> web.Response:
+        if (found := self.wire.at_once(path, body)) is None:
+            return _json(self.wire.post(path, body))
+        workload, answer = found
+        return _json(answer if workload == self.workload else self.wire.unsupported)
+
     def _change(self, body: Any) -> web.Response:
         """Bring a pact's provider state about, or end it; `{"state", "action"}` as pact verifiers send it."""
         script = STATES.get(body["state"])
         if script is None:
             return _json((501, {"error": "no such state"}))
-        self.script = Script() if body["action"] == "teardown" else script
+        is_over = body["action"] == "teardown"
+        self.script = Script() if is_over else script
+        self.workload = "completion" if is_over else WORKLOADS.get(body["state"], "completion")
         return _json((200, {}))
 
     async def _stream(self, request: web.Request, body: object) -> web.StreamResponse:

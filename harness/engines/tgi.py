@@ -14,6 +14,7 @@ class TgiFormat:
     busy: JsonAnswer = (429, {"error": "Model is overloaded", "error_type": "overloaded"})
     loading: JsonAnswer = (503, {"error": "unhealthy", "error_type": "healthcheck"})
 
+    unsupported: JsonAnswer = (404, {"error": "Not Found"})
     metrics = "tgi_batch_current_size 0\n"
     loading_work: JsonAnswer = loading
 
@@ -28,6 +29,9 @@ class TgiFormat:
         """The tokeniser."""
         tokens = [{"id": index, "text": word} for index, word in enumerate(body["inputs"].split())]
         return (200, tokens) if path == "/tokenize" else None
+
+    def at_once(self, path: str, body: Any) -> tuple[str, JsonAnswer] | None:
+        """Nothing."""
 
     def asked(self, body: Any) -> Asked:
         """From TGI's names."""

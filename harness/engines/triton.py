@@ -28,6 +28,7 @@ class TritonFormat:
     loading: JsonAnswer = (400, None)
     loading_work: JsonAnswer = (404, {"error": "Request for unknown model: 'ensemble' has no available versions"})
 
+    unsupported: JsonAnswer = (404, {"error": "Not Found"})
     metrics = (
         'nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="used",model="ensemble"} 0\n'
         'nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="max",model="ensemble"} 64\n'
@@ -53,6 +54,9 @@ class TritonFormat:
         """A decoupled model refuses to answer at once, with a 200."""
         refusal = {"error": "generate expects model to produce exactly 1 response, use generate stream"}
         return (200, refusal) if path == f"{ROOT}/generate" else None
+
+    def at_once(self, path: str, body: Any) -> tuple[str, JsonAnswer] | None:
+        """Nothing."""
 
     def asked(self, body: Any) -> Asked:
         """From TensorRT-LLM's names."""

@@ -23,6 +23,7 @@ class VllmFormat:
         {"error": {"message": "not ready", "type": "ServiceUnavailable", "param": None, "code": 503}},
     )
 
+    unsupported: JsonAnswer = (404, {"detail": "Not Found"})
     metrics = 'vllm:num_requests_running{engine="0"} 0.0\nvllm:kv_cache_usage_perc{engine="0"} 0.0\n'
     loading_work: JsonAnswer = loading
 
@@ -42,6 +43,15 @@ class VllmFormat:
             return None
         count = words(body["prompt"])
         return 200, {"count": count, "max_model_len": CTX_MAX, "tokens": list(range(count))}
+
+    def at_once(self, path: str, body: Any) -> tuple[str, JsonAnswer] | None:
+        """Embeddings, where the model is served for them."""
+        if path != "/v1/embeddings":
+            return None
+        rows = [
+            {"object": "embedding", "index": index, "embedding": [0.5, -0.5]} for index in range(len(body["input"]))
+        ]
+        return "embedding", (200, {"object": "list", "data": rows, "usage": {"prompt_tokens": len(rows)}})
 
     def asked(self, body: Any) -> Asked:
         """From OpenAI's names."""

@@ -27,12 +27,16 @@ class WireFormat(Protocol):
     loading: JsonAnswer
     loading_work: JsonAnswer
     metrics: str
+    unsupported: JsonAnswer
 
     def get(self, path: str, version: str) -> JsonAnswer | None:
         """What a GET answers when all is well; None where the engine has no such path."""
 
     def post(self, path: str, body: Any) -> JsonAnswer | None:
         """The same for a POST that is no completion."""
+
+    def at_once(self, path: str, body: Any) -> tuple[str, JsonAnswer] | None:
+        """The workload that a path is for, and its answer where the model does it; None where the path is for none."""
 
     def asked(self, body: Any) -> Asked:
         """What a completion's body asks for."""

@@ -18,6 +18,7 @@ TOO_LONG = "the prompt is longer than the context"
 BUSY = "the engine is at its limit of requests"
 FAILING = "the engine fails while it generates"
 METRICS = "metrics are switched on"
+EMBEDS = "the model embeds"
 
 JSON = "application/json"
 EVENTS = "text/event-stream"

@@ -13,11 +13,14 @@ from reference_server.engines.base import (
     EngineFaultError,
     EngineRefusedError,
     Finished,
+    Scores,
     Tokens,
     Usage,
+    Vectors,
 )
 from reference_server.engines.llamacpp import LlamaCpp
 from reference_server.engines.tests.pacts.consumer import (
+    EMBEDS,
     EVENTS,
     FAILING,
     JSON,
@@ -33,6 +36,7 @@ from reference_server.engines.tests.pacts.consumer import (
 )
 
 SLOTS = "slots are shown"
+RERANKS = "the model reranks"
 ERROR = {"error": {"code": match.int(400), "type": match.str("exceed_context_size_error")}}
 
 FRAMES = (
@@ -122,6 +126,28 @@ def slots(pact: Pact) -> None:
     )
 
 
+def embedding(pact: Pact) -> None:
+    row = {"index": match.int(0), "embedding": match.each_like(match.each_like(match.number(0.5), min=1), min=1)}
+    (
+        asked(pact, "texts to embed", EMBEDS, "OC-ADAPT-5019")
+        .with_request("POST", "/embedding")
+        .with_body({"content": ["one two"]}, JSON)
+        .will_respond_with(200)
+        .with_body(match.each_like(row, min=1), JSON)
+    )
+
+
+def rerank(pact: Pact) -> None:
+    rows = match.each_like({"index": match.int(0), "relevance_score": match.number(0.5)}, min=1)
+    (
+        asked(pact, "documents to rank", RERANKS, "OC-ADAPT-5019")
+        .with_request("POST", "/rerank")
+        .with_body({"query": match.str("one"), "documents": ["one two"]}, JSON)
+        .will_respond_with(200)
+        .with_body({"results": rows, "usage": {"prompt_tokens": match.int(2)}}, JSON)
+    )
+
+
 def metrics(pact: Pact) -> None:
     (
         asked(pact, "a question for its metrics", METRICS, "OC-ADAPT-5001")
@@ -179,6 +205,8 @@ CONSUMER = Consumer(
         Case("too-long", [too_long], stream, EngineRefusedError),
         Case("failing", [failing], stream, EngineFaultError),
         Case("stop", [properties, completion, slots], _stop, Tokens),
+        Case("embedding", [embedding, tokens], lambda engine: engine.embed(("one two",)), Vectors(((0.5,),), 1)),
+        Case("rerank", [rerank], lambda engine: engine.rerank("one", ("one two",)), Scores((0.5,), 2)),
         Case("metrics", [metrics], lambda engine: engine.usage(), Usage(slots_active=1)),
     ),
 )

@@ -15,9 +15,11 @@ from reference_server.engines.base import (
     Finished,
     Tokens,
     Usage,
+    Vectors,
 )
 from reference_server.engines.tests.pacts.consumer import (
     BUSY,
+    EMBEDS,
     EVENTS,
     FAILING,
     JSON,
@@ -131,6 +133,17 @@ def busy(pact: Pact) -> None:
     _refused(pact, "a completion too many", BUSY, 429, "TooManyRequests")
 
 
+def embedding(pact: Pact) -> None:
+    row = {"index": match.int(0), "embedding": match.each_like(match.number(0.5), min=1)}
+    (
+        asked(pact, "texts to embed", EMBEDS, "OC-ADAPT-5019", "OC-ADAPT-5020")
+        .with_request("POST", "/v1/embeddings")
+        .with_body({"model": _served(), "input": ["one two"], "encoding_format": "float"}, JSON)
+        .will_respond_with(200)
+        .with_body({"data": match.each_like(row, min=1), "usage": {"prompt_tokens": match.int(2)}}, JSON)
+    )
+
+
 def metrics(pact: Pact) -> None:
     (
         asked(pact, "a question for its metrics", READY, "ORCH-3055")
@@ -193,6 +206,7 @@ CONSUMER = Consumer(
         Case("unknown-model", [unknown], stream, EngineRefusedError, partial(Vllm, model_name=NO_MODEL)),
         Case("busy", [busy], stream, EngineBusyError),
         Case("failing", [failing], stream, EngineFaultError),
+        Case("embedding", [embedding], lambda engine: engine.embed(("one two",)), Vectors(((0.5,),), 2)),
         Case("metrics", [metrics], lambda engine: engine.usage(), Usage(0.5, 1)),
     ),
 )
