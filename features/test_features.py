@@ -19,6 +19,7 @@ pytest_plugins = (
     "features.steps.drains",
     "features.steps.artifacts",
     "features.steps.catalog",
+    "features.steps.model_fetch",
     "features.steps.reloads",
     "features.steps.budgets",
     "features.steps.determinism",

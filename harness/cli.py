@@ -58,6 +58,12 @@ def determinism(context: typer.Context) -> None:
 
 
 @app.command(context_settings=PASSED_ON)
+def models(context: typer.Context) -> None:
+    """Fetch and list models. More: llama-orch models --help"""
+    _become_reference_server("models", context.args)
+
+
+@app.command(context_settings=PASSED_ON)
 def chaos(context: typer.Context) -> None:
     """Put a server under load and faults, and judge what it did. More: llama-orch chaos --help"""
     _become("chaos", *context.args)

@@ -28,7 +28,7 @@ MARKS = (
     "profile(*names): the profiles that run this check, beside `full`",
     "disturbs: fills slots or queues, or needs the server for itself",
     "req(*ids): the requirements that this test proves",
-    "real_part: needs Chromium or Prometheus, which pip does not install; left out of `make test`",
+    "real_part: needs Chromium, Prometheus or docker-registry, which pip does not install; left out of `make test`",
     "real_engine: needs a real engine; a stand-in does not claim it",
     "stand_in: needs an engine that fails on demand, which no real one does",
     "slow: takes more than some seconds",

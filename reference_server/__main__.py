@@ -1,4 +1,4 @@
-"""`python -m reference_server serve | engines`: the server's own verbs, which `llama-orch` passes on to it."""
+"""`python -m reference_server serve | engines | models`: the server's own verbs, which `llama-orch` passes on to it."""
 
 import sys
 from pathlib import Path
@@ -11,6 +11,7 @@ from reference_server import config_file
 from reference_server.config import Config, ConfigError
 from reference_server.provision import network
 from reference_server.provision.cli import app as engines
+from reference_server.provision.models_cli import app as models
 
 EXIT_USAGE = 2
 
@@ -22,9 +23,11 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(engines, name="engines")
+app.add_typer(models, name="models")
 
 
 @engines.callback()
+@models.callback()
 def under_rules(
     config: Annotated[Path | None, typer.Option(help="YAML file; its `outbound` says what may be fetched.")] = None,
 ) -> None:
@@ -37,7 +40,7 @@ def under_rules(
     try:
         loaded = config_file.load(config)
     except ConfigError as error:
-        typer.echo(f"llama-orch engines: {error}", err=True)
+        typer.echo(f"llama-orch: {error}", err=True)
         raise typer.Exit(EXIT_USAGE) from None
     network.follow(lambda: loaded.outbound)
 

@@ -37,7 +37,8 @@ from reference_server.engines.triton import Triton
 from reference_server.engines.vllm import Vllm
 from reference_server.policy.hooks import Hooked, Policies
 from reference_server.policy.sandbox import Bounds, Plugin, PluginRefusedError
-from reference_server.provision import network
+from reference_server.provision import console, network
+from reference_server.runtime import model_fetch
 from reference_server.runtime.clock import now_ms
 from reference_server.runtime.gpus import read_gpus, watch_gpus
 from reference_server.runtime.launchers import Attached, Launcher
@@ -145,6 +146,7 @@ async def _serve(
     )
     current = Current(config)
     network.follow(lambda: current.config.outbound)
+    console.CONSOLE.quiet = True  # standard error is the log's
     readers = Readers(per_task_max=config.http.readers_per_task_max)
     watchdogs = {pool.id: pool.watchdog for pool in config.pools}
     running = Running(current=current, core=core, readers=readers, watchdogs=watchdogs)
@@ -177,7 +179,7 @@ async def _serve(
             keepers[pool.id, replica_id(pool, number)] = ReplicaKeeper(
                 pool.id,
                 replica_id(pool, number),
-                _launcher(pool.engine, engine, pool.model_ref, core.catalog),
+                _launcher(config, pool, engine, pool.model_ref, core.catalog),
                 core,
                 start_limit_ms=_start_limit_ms(engine),
                 changed=orchestrator.settle_effects,
@@ -318,9 +320,20 @@ def _relaunch(config: Config, models: Catalog, pool_id: str, replica: str, model
             )
         case configuration.SupervisedEngine() if model_ref != pool.model_ref:
             own = msgspec.structs.replace(engine, model_file=None)
-            return Supervised(own, model_ref=model_ref, expected_digest=partial(models.digest_of, model_ref))
+            return Supervised(
+                own,
+                model_ref=model_ref,
+                expected_digest=partial(models.digest_of, model_ref),
+                bring=partial(_bring, config, pool, models, model_ref),
+            )
         case _:
-            return _launcher(pool.engine, engine, model_ref, models)
+            return _launcher(config, pool, engine, model_ref, models)
+
+
+async def _bring(config: Config, pool: configuration.Pool, models: Catalog, model_ref: str) -> str | None:
+    """The path of a pool's model, fetched if need be; None when its reference names nothing that is fetched."""
+    wanted = model_fetch.wanted_by(config, pool, models, model_ref)
+    return None if wanted is None else await model_fetch.bring(wanted, may_fetch=config.models.fetch)
 
 
 def _mock(engine: configuration.MockEngine, model_ref: str) -> Engine:
@@ -330,14 +343,20 @@ def _mock(engine: configuration.MockEngine, model_ref: str) -> Engine:
     return Mock(engine, model_ref)
 
 
-def _launcher(name: configuration.EngineName, engine: EngineConfig, model_ref: str, models: Catalog) -> Launcher:
+def _launcher(
+    config: Config, pool: configuration.Pool, engine: EngineConfig, model_ref: str, models: Catalog
+) -> Launcher:
     match engine:
         case configuration.MockEngine():
             return Attached(lambda: _mock(engine, model_ref))
         case configuration.ExternalEngine():
-            return Attached(lambda: _external(name, engine))
+            return Attached(lambda: _external(pool.engine, engine))
         case configuration.SupervisedEngine():
-            return Supervised(engine, expected_digest=partial(models.digest_of, model_ref))
+            return Supervised(
+                engine,
+                expected_digest=partial(models.digest_of, model_ref),
+                bring=partial(_bring, config, pool, models, model_ref),
+            )
 
 
 def _external(name: configuration.EngineName, engine: configuration.ExternalEngine) -> Engine:

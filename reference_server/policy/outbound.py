@@ -100,15 +100,15 @@ def decide(request: Request, snapshot: Snapshot) -> Decision:
 def _refusal(request: Request, snapshot: Snapshot) -> tuple[Rule, str] | None:
     if not snapshot.is_on:
         return "off", "outbound traffic is switched off"
-    is_set_up = _matches(request, snapshot.set_up)
+    is_set_up = matches(request, snapshot.set_up)
     if request.scheme not in snapshot.schemes and not is_set_up:
         return "scheme", f"{request.scheme} is not among the allowed schemes ({', '.join(snapshot.schemes) or 'none'})"
-    if _matches(request, snapshot.deny):
+    if matches(request, snapshot.deny):
         return "denied", "the deny list names it"
-    if snapshot.is_strict and not _matches(request, snapshot.allow):
+    if snapshot.is_strict and not matches(request, snapshot.allow):
         return "not-allowed", "in strict mode only what `outbound.allow` names goes out"
     inside = [text for text in request.addresses if is_inside(text)]
-    if inside and not _matches(request, (*snapshot.private, *snapshot.set_up)):
+    if inside and not matches(request, (*snapshot.private, *snapshot.set_up)):
         return "private-address", f"{inside[0]} lies inside this host or its network; `outbound.private` can allow it"
     return None
 
@@ -133,7 +133,8 @@ def _meanings(address: Address) -> Iterable[Address]:
     yield from (one for one in carried if one is not None)
 
 
-def _matches(request: Request, patterns: Iterable[str]) -> bool:
+def matches(request: Request, patterns: Iterable[str]) -> bool:
+    """Whether any of these patterns means where the request goes."""
     return any(_matches_one(request, pattern.lower()) for pattern in patterns)
 
 

@@ -15,3 +15,15 @@ class PreflightError(ProvisionError):
 
 class OutboundRefusedError(ProvisionError):
     """The outbound policy refuses the connection; the text names scheme, host, port and the rule."""
+
+
+class BadReferenceError(ProvisionError):
+    """What was named is no model reference; the text says what would be one."""
+
+
+class FormatError(ProvisionError):
+    """The file is no model that may be loaded: its header is not sane, or it is a pickle. It was quarantined."""
+
+
+class NoRoomError(ProvisionError):
+    """The quota or the disk has no room for it, also after evicting what is not in use. Nothing was evicted for it."""

@@ -14,8 +14,9 @@ from functools import cache
 from urllib.parse import urlsplit
 
 from reference_server.config import Outbound
+from reference_server.policy.connect import Resolve, addresses_of
 from reference_server.policy.gateway import DEFAULT_PORTS, Gateway, Pass
-from reference_server.policy.outbound import Decision, Request, Snapshot
+from reference_server.policy.outbound import Decision, Request, Snapshot, matches, split
 from reference_server.provision.errors import OutboundRefusedError, ProvisionError
 
 OFFLINE_ENV = "LLAMA_ORCH_OFFLINE"
@@ -57,6 +58,14 @@ def going_out(purpose: str, *, mirrors: tuple[str, ...] = ()) -> Iterator[Pass]:
             raise OutboundRefusedError(f"outbound policy: {held.refusals[-1].text}") from error
 
 
+def is_plain(place: str) -> bool:
+    """Whether `host[:port]` is asked with plain http: http is allowed, and the rules name it as private."""
+    rules = snapshot_of(_rules.now())
+    host, port = split(place)
+    request = Request(purpose="model", scheme="http", host=host, port=port or 443)
+    return "http" in rules.schemes and matches(request, rules.private)
+
+
 def snapshot_of(rules: Outbound) -> Snapshot:
     """The rules as the policy reads them, with the switch of the environment."""
     return Snapshot(
@@ -73,7 +82,12 @@ def snapshot_of(rules: Outbound) -> Snapshot:
 @cache
 def _gateway() -> Gateway:
     """One for the process; its threads end with it."""
-    return Gateway(lambda: snapshot_of(_rules.now()), observe=_observe)
+    return open_gateway(addresses_of)
+
+
+def open_gateway(resolve: Resolve) -> Gateway:
+    """A gateway under the rules that count here."""
+    return Gateway(lambda: snapshot_of(_rules.now()), observe=_observe, resolve=resolve)
 
 
 def _observe(request: Request, decision: Decision) -> None:

@@ -36,7 +36,12 @@ def mirrors() -> tuple[str, ...]:
 
 
 def file_url(project: str, filename: str) -> str:
-    """The address of one file of a project.
+    """The address of one file of a project. Raises `ProvisionError`: see `file_of`."""
+    return file_of(project, filename)[0]
+
+
+def file_of(project: str, filename: str) -> tuple[str, str | None]:
+    """The address of one file of a project, and its `sha256:…` where the index says it.
 
     Raises:
         ProvisionError: the index cannot be reached, or does not have it.
@@ -46,9 +51,12 @@ def file_url(project: str, filename: str) -> str:
         try:
             answer = client.get(page, headers={"Accept": JSON_INDEX})
             answer.raise_for_status()
-            files = {entry["filename"]: entry["url"] for entry in answer.json()["files"]}
-        except (httpx.HTTPError, ValueError, KeyError) as error:
+            files = {entry["filename"]: entry for entry in answer.json()["files"]}
+            found = files.get(filename)
+            hashes = found.get("hashes", {}) if found else {}
+            address = str(httpx.URL(page).join(found["url"])) if found else None
+        except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ProvisionError(f"the package index did not answer for {project}: {error}") from error
-    if filename not in files:
+    if address is None:
         raise ProvisionError(f"the package index has no {filename}")
-    return str(httpx.URL(page).join(files[filename]))
+    return address, f"sha256:{hashes['sha256']}" if "sha256" in hashes else None

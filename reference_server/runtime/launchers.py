@@ -22,6 +22,9 @@ class FaultError(Exception):
 class Launcher(Protocol):
     """Brings one replica's engine up, tells when it is gone, and takes it down."""
 
+    async def prepare(self) -> None:
+        """Bring what the engine needs, for as long as that takes. Raises `FaultError`."""
+
     async def start(self) -> Engine:
         """Start or reach the engine; it may still be loading. Raises `EngineError` or `FaultError`."""
 
@@ -41,6 +44,9 @@ class Attached:
     def __init__(self, attach: Callable[[], Engine]) -> None:
         self._attach = attach
         self._engine: Engine | None = None
+
+    async def prepare(self) -> None:
+        """It has all that it needs."""
 
     async def start(self) -> Engine:
         """Make a client for the engine; its readiness is asked for later."""
@@ -68,6 +74,9 @@ class Parked:
 
     def __init__(self, fault: Fault) -> None:
         self._fault = fault
+
+    async def prepare(self) -> None:
+        """It needs nothing."""
 
     async def start(self) -> Engine:
         """Raises `FaultError`: the replica stays down."""

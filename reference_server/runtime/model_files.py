@@ -12,7 +12,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from reference_server.engines.http import digest_of
-from reference_server.provision import cache
+from reference_server.provision import cache, model_store
+from reference_server.provision.errors import BadReferenceError
+from reference_server.provision.reference import Reference, parse, scheme_of
 
 
 class ModelFiles:
@@ -26,6 +28,8 @@ class ModelFiles:
         """The file of a model: what its `file:` source names, else what is cached under its id."""
         if source_url is not None and source_url.startswith("file:"):
             return self._named(unquote(source_url.removeprefix("file:").removeprefix("//")))
+        if (fetched := _fetched(source_url)) is not None and (here := model_store.find(fetched)) is not None:
+            return self._named(here["path"])
         manifest = cache.manifest_of(_cached(model_id)) or {}
         return self._named(manifest["path"]) if "path" in manifest else None
 
@@ -54,15 +58,31 @@ class ModelFiles:
             return await asyncio.shield(running)
 
 
-def is_cached(model_id: str) -> bool:
-    """Whether files of a model are in the cache."""
-    return _cached(model_id).is_dir()
+def is_cached(model_id: str, source_url: str | None = None) -> bool:
+    """Whether files of a model are in the cache, under its id or as they were fetched."""
+    return any(folder.is_dir() for folder in _folders(model_id, source_url))
 
 
-def remove_cached(model_id: str) -> None:
+def remove_cached(model_id: str, source_url: str | None = None) -> None:
     """Delete what the cache has of a model. Blocks."""
     with cache.locked("models", waiting=lambda _: None):
-        shutil.rmtree(_cached(model_id), ignore_errors=True)
+        for folder in _folders(model_id, source_url):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folders(model_id: str, source_url: str | None) -> list[Path]:
+    fetched = _fetched(source_url)
+    return [_cached(model_id), *([model_store.folder_of(fetched)] if fetched is not None else [])]
+
+
+def _fetched(source_url: str | None) -> Reference | None:
+    """The reference of a source that is fetched; an entry may name anything else too."""
+    if source_url is None or scheme_of(source_url) in {None, "file"}:
+        return None
+    try:
+        return parse(source_url)
+    except BadReferenceError:
+        return None
 
 
 def _cached(model_id: str) -> Path:

@@ -163,6 +163,7 @@ class ReplicaKeeper:
             return Fault("defect", f"defect of the server: {type(defect).__name__}")
 
     async def _preload(self) -> Fault | None:
+        await self._launcher.prepare()
         async with asyncio.timeout(self._start_limit_s):
             engine = await self._launcher.start()
             ended = asyncio.ensure_future(self._launcher.lost())

@@ -5,8 +5,9 @@ Source: ORCH-3001, ORCH-3002, ORCH-3201.
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -16,7 +17,7 @@ from reference_server.domain.faults import Fault
 from reference_server.engines.base import Engine, EngineMissingError
 from reference_server.engines.http import digest_of
 from reference_server.engines.llamacpp import LlamaCpp
-from reference_server.provision import cache
+from reference_server.provision import cache, room
 from reference_server.runtime.engine_process import EngineProcess
 from reference_server.runtime.gpus import read_gpus
 from reference_server.runtime.launchers import FaultError
@@ -32,12 +33,26 @@ class Supervised:
         *,
         model_ref: str | None = None,
         expected_digest: Callable[[], str | None] = lambda: None,
+        bring: Callable[[], Awaitable[str | None]] | None = None,
     ) -> None:
+        """Know how to launch.
+
+        Args:
+            bring: fetches the model and tells its path; None, or a path of None = it is a file, or in the cache.
+        """
         self._settings = settings
         self._expected_digest = expected_digest
         self._model_ref = model_ref
+        self._bring = bring
+        self._brought: str | None = None
+        self._in_use: IO[str] | None = None
         self._process: EngineProcess | None = None
         self._engine: LlamaCpp | None = None
+
+    async def prepare(self) -> None:
+        """Bring the model. Raises `FaultError`: it is not here, and cannot be brought."""
+        if self._bring is not None and self._settings.model_file is None:
+            self._brought = await self._bring()
 
     async def start(self) -> Engine:
         """Start the process; it is still loading.
@@ -46,7 +61,8 @@ class Supervised:
             EngineMissingError: no binary or model, or the binary cannot be run.
         """
         port = _free_port()
-        model = self._settings.model_file or self._model()
+        model = self._settings.model_file or self._brought or self._model()
+        self._hold(Path(model).parent)
         await self._require_memory(Path(model))
         await self._require_digest(model)
         command = command_line(self._settings, binary=self._binary(), model=model, port=port)
@@ -79,6 +95,14 @@ class Supervised:
         if self._process is not None:
             await self._process.stop()
             self._process = None
+        if self._in_use is not None:
+            self._in_use.close()
+            self._in_use = None
+
+    def _hold(self, folder: Path) -> None:
+        """Keep a model of the cache from being evicted while it is loaded."""
+        if self._in_use is None and cache.manifest_of(folder) is not None:
+            self._in_use = room.hold(folder)
 
     async def _require_memory(self, model: Path) -> None:
         """Fail now rather than after minutes of loading (ORCH-3003).

@@ -50,12 +50,12 @@ async def delete(request: web.Request) -> web.Response:
     """Forget an entry and what is cached of it."""
     model, core = _model_of(request), request.app[ORCHESTRATOR].core
     serving = [p.id for p in core.pools.values() if model.entry.serves_as(p.model_ref) and p.is_live]
-    if serving and model_files.is_cached(model.entry.id):
+    if serving and model_files.is_cached(model.entry.id, model.entry.source_url):
         raise EdgeError("CONFLICT", f"pool {serving[0]} serves the model from the cache: retire it first")
     core.catalog.remove(model.entry.id)
     request.app[DOCUMENTS].remove("model", model.entry.id)
     await _require_durable(request)
-    await asyncio.to_thread(model_files.remove_cached, model.entry.id)
+    await asyncio.to_thread(model_files.remove_cached, model.entry.id, model.entry.source_url)
     return web.Response(status=204)
 
 

