@@ -60,7 +60,7 @@ def determinism(context: typer.Context) -> None:
 @app.command(context_settings=PASSED_ON)
 def models(context: typer.Context) -> None:
     """Fetch and list models. More: llama-orch models --help"""
-    _become_reference_server("models", context.args)
+    _become("reference_server", "models", *context.args)
 
 
 @app.command(context_settings=PASSED_ON)
