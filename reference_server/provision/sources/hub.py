@@ -16,6 +16,7 @@ import huggingface_hub
 from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils._headers import build_hf_headers
+from huggingface_hub.utils._http import default_client_factory
 
 from reference_server.policy.clients import http_client
 from reference_server.policy.gateway import Pass
@@ -49,10 +50,13 @@ def offer(reference: Reference, held: Pass) -> Iterator[Offer]:
 def _ask(reference: Reference, held: Pass) -> tuple[str, huggingface_hub.HfFileMetadata]:
     constants.HF_HUB_DISABLE_XET = True
     huggingface_hub.set_client_factory(lambda: http_client(held, follow_redirects=True))
-    repo, revision = reference.parts["repo"], reference.parts.get("revision")
-    path = reference.parts.get("path") or _only_gguf(repo, revision)
-    url = huggingface_hub.hf_hub_url(repo, path, revision=revision, endpoint=endpoints.hub())
-    return path, huggingface_hub.get_hf_file_metadata(url, endpoint=endpoints.hub())
+    try:
+        repo, revision = reference.parts["repo"], reference.parts.get("revision")
+        path = reference.parts.get("path") or _only_gguf(repo, revision)
+        url = huggingface_hub.hf_hub_url(repo, path, revision=revision, endpoint=endpoints.hub())
+        return path, huggingface_hub.get_hf_file_metadata(url, endpoint=endpoints.hub())
+    finally:
+        huggingface_hub.set_client_factory(default_client_factory)  # this pass ends; the process' client is everybody's
 
 
 def _only_gguf(repo: str, revision: str | None) -> str:
