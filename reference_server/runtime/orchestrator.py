@@ -39,6 +39,7 @@ from reference_server.runtime.task_runner import TaskRunner
 
 UNJOURNALED = Failure(code="INTERNAL", message="the journal cannot be written", retriable=False)
 TICK_S = 0.05  # how late a deadline or a watchdog may be noticed
+STANDSTILL_MS = 50  # a tick later than that by so much was no jitter: this process did not run
 TOKENIZE_LIMIT_S = 2.0  # a busy engine that does not count by then is not asked further: the upper bound decides
 
 
@@ -231,11 +232,15 @@ class Orchestrator:
         self.settle_effects()
 
     async def _tick(self) -> None:
+        seen = now_ms()
         while True:
             await asyncio.sleep(TICK_S)
             now = now_ms()
+            late_ms, seen = now - seen - round(TICK_S * 1000), now
             self.core.tick(now)
             for runner in list(self._runners.values()):
+                if late_ms > STANDSTILL_MS:  # what the engine sent meanwhile waits in the socket
+                    runner.last_event_ms = min(now, runner.last_event_ms + late_ms)
                 self._watchdog(runner, now)
             self.settle_effects()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -165,6 +166,18 @@ async def test_the_watchdog_ends_a_task_that_stalls_or_runs_too_long(limit: str)
 
         assert "DECODE_TIMEOUT" == (task.failure and task.failure.code)
         assert 0 == subject.running_on(subject.core.pools["p"])
+
+
+@pytest.mark.req("ORCH-3016", "OC-CORE-1022")
+async def test_the_watchdog_does_not_blame_an_engine_for_a_standstill_of_the_server() -> None:
+    slow_start = MockEngine(slots=1, token_ms=1, prompt_ms=200)
+    async with running(lambda: Mock(slow_start), watchdog=Watchdog(idle_ms=300)) as subject:
+        task = await subject.submit(request(max_tokens=4))
+        await until(lambda: subject.engine_connections)
+        time.sleep(0.6)  # noqa: ASYNC251 - the standstill: a full disk queue, a suspended machine
+        await ended(subject, task)
+
+        assert ("ended", None) == (task.state, task.failure)
 
 
 class Broken(Mock):
