@@ -130,14 +130,14 @@ class LlamaCppDirect:
         }
         answer = _json("POST", f"{self.url}/completion", body)
         steps = tuple(_llamacpp_steps(answer.get("completion_probabilities") or []))
-        _require_steps(self.url, top, told=len(steps), tokens=int(_member(answer, "tokens_predicted")))
+        finish = "length" if _member(answer, "stop_type") == "limit" else "stop"
         return Decoded(
-            text=str(_member(answer, "content")),
+            text=_without_half_a_character(str(_member(answer, "content")), finish),
             pieces=tuple(_pieces(answer.get("completion_probabilities") or [])),
             steps=steps,
             tokens_in=int(_member(answer, "tokens_evaluated")),
             tokens_out=int(_member(answer, "tokens_predicted")),
-            finish="length" if _member(answer, "stop_type") == "limit" else "stop",
+            finish=finish,
             decode_ms=(answer.get("timings") or {}).get("predicted_ms"),
             ids=tuple(answer.get("tokens") or ()),
         )
@@ -186,7 +186,6 @@ class VllmDirect:
         answer = _json("POST", f"{self.url}/v1/completions", body)
         choice, usage = _member(answer, "choices")[0], _member(answer, "usage")
         steps = tuple(_vllm_steps(choice))
-        _require_steps(self.url, top, told=len(steps), tokens=int(_member(usage, "completion_tokens")))
         return Decoded(
             text=str(_member(choice, "text")),
             pieces=tuple(step.chosen.text for step in steps),
@@ -225,6 +224,30 @@ def direct(engine: str, url: str) -> DirectEngine:
     return DIRECT[engine](url)
 
 
+def _without_half_a_character(text: str, finish: str) -> str:
+    """What a stream of the same answer has: it never sends the beginning of a character that the limit cut off.
+
+    In one piece llama-server (b11434) puts U+FFFD there. A model's own U+FFFD as its very last token is taken off too:
+    then two equal answers are told as different, never two different ones as equal but for that.
+    """
+    return text.rstrip("\ufffd") if finish == "length" else text
+
+
+def require_steps(engine: DirectEngine, answer: Decoded) -> None:
+    """Whoever has a model tells the log-probabilities of most tokens; of text in plain letters, of nearly all.
+
+    Raises:
+        EngineDoesNotTellError: of fewer than half. llama-server leaves out the parts of a character, so that this is no
+            sign of anything where a text is full of characters of several tokens.
+    """
+    told = len(answer.steps)
+    if answer.tokens_out > 1 and told * 2 < answer.tokens_out:
+        raise EngineDoesNotTellError(
+            f"{engine.url} gives log-probabilities of {told} tokens of {answer.tokens_out}: "
+            "it has no model, or hides it"
+        )
+
+
 def _json(method: str, url: str, body: object = None) -> Any:
     try:
         answer = httpx.request(method, url, json=body, timeout=ANSWER_S, trust_env=False, follow_redirects=False)
@@ -238,14 +261,6 @@ def _member(value: Any, name: str) -> Any:
     if not isinstance(value, dict) or name not in value:
         raise EngineDoesNotTellError(f"an engine's answer has no {name}: is it the engine that it is taken for?")
     return value[name]
-
-
-def _require_steps(url: str, top: int, *, told: int, tokens: int) -> None:
-    """An engine that is asked for log-probabilities tells them for its tokens, but for a few that have no text."""
-    if top and tokens > 1 and told * 2 < tokens:
-        raise EngineDoesNotTellError(
-            f"{url} gives log-probabilities of {told} tokens of {tokens}: it has no model, or hides it"
-        )
 
 
 def _counters(url: str, tokens_in: str, tokens_out: str) -> Counters:

@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.checks.metrics import Scrape, parse
 from harness.client import Client, fresh_id
-from harness.engines.direct import TOP, Counters, Decoded, DirectEngine, EngineDoesNotTellError, Step
+from harness.engines.direct import TOP, Counters, Decoded, DirectEngine, EngineDoesNotTellError, Step, require_steps
 from harness.haiku.facts import Answer, Asked, Facts, Reread, in_words
 from harness.history import History, now_ms
 from harness.outcome import HangError
@@ -155,6 +155,7 @@ def _asked_directly(facts: Facts, engine: DirectEngine, tell: Tell) -> Facts:
             tell(f"haiku {number} of {len(facts.asked)}, asked of the engine")
             began_ms = now_ms()
             own.append(engine.decode(one.prompt, seed=one.seed, max_tokens=TOKENS, top=TOP))
+            require_steps(engine, own[-1])
             own_ms.append(own[-1].decode_ms or now_ms() - began_ms)
         reread = tuple(_reread(engine, facts.asked[0], own[0]))
     except EngineDoesNotTellError as error:
