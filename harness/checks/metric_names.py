@@ -31,7 +31,7 @@ PREFIXES = (
 )
 UNITS: Mapping[str, str] = {prefix + unit: BASE_OF[unit] for prefix, unit in product(PREFIXES, BASE_OF)}
 ABBREVIATIONS = re.compile(r"_(?:s|ms|us|ns|sec|b|kb|mb|gb|tb|pb|m|h|d)(?:_|$)", re.IGNORECASE)
-TYPE_NAMES = ("counter", "gauge", "summary", "histogram")
+TYPE_NAMES = ("counter", "gauge", "summary", "histogram", "gauge_histogram")
 CAMEL = re.compile(r"[a-z][A-Z]")
 
 Convention = Callable[[Family], Iterator[str]]

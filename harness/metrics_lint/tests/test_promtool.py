@@ -93,6 +93,7 @@ def expositions(draw: st.DrawFn) -> str:
 
 @pytest.mark.req("OC-METRICS-7106")
 @given(expositions())
+@example("tasks_gauge_histogram 1\n")
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_generated_expositions(text: str) -> None:
     assert promtool(text) == ours(text)
