@@ -13,7 +13,7 @@ from reference_server.provision import network
 from reference_server.provision.cli import app as engines
 from reference_server.provision.models_cli import app as models
 
-EXIT_USAGE = 2
+EXIT_USAGE, EXIT_COULD_NOT_RUN = 2, 3
 
 app = typer.Typer(
     help="The OrchQueue v1 reference server.",
@@ -33,7 +33,7 @@ def under_rules(
 ) -> None:
     """Bring engines and models into the cache, and show what is there.
 
-    What is fetched goes out under the `outbound` rules of --config; LLAMA_ORCH_OFFLINE=1 switches it off.
+    What is fetched goes out under the `outbound` rules and plugins of --config; LLAMA_ORCH_OFFLINE=1 switches it off.
     """
     if config is None:
         return
@@ -42,7 +42,20 @@ def under_rules(
     except ConfigError as error:
         typer.echo(f"llama-orch: {error}", err=True)
         raise typer.Exit(EXIT_USAGE) from None
-    network.follow(lambda: loaded.outbound)
+    if not loaded.plugins:
+        network.follow(lambda: loaded.outbound)
+        return
+    from reference_server import plugins  # the sandbox takes its time to import
+    from reference_server.policy.sandbox import PluginRefusedError
+    from reference_server.telemetry import log
+
+    log.configure()  # what plugins decide goes there
+    try:
+        policies = plugins.load(loaded.plugins)
+    except PluginRefusedError as error:
+        typer.echo(f"llama-orch: {error}", err=True)
+        raise typer.Exit(EXIT_COULD_NOT_RUN) from None
+    network.follow(lambda: loaded.outbound, ask=policies.outbound_refusal)
 
 
 @app.command()

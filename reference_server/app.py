@@ -19,6 +19,7 @@ import msgspec
 import structlog
 
 from reference_server import config as configuration
+from reference_server import plugins
 from reference_server.config import Config, ConfigError, Current
 from reference_server.domain.catalog import Catalog
 from reference_server.domain.core import Core
@@ -35,8 +36,7 @@ from reference_server.engines.mock import Mock
 from reference_server.engines.tgi import Tgi
 from reference_server.engines.triton import Triton
 from reference_server.engines.vllm import Vllm
-from reference_server.policy.hooks import Hooked, Policies
-from reference_server.policy.sandbox import Bounds, Plugin, PluginRefusedError
+from reference_server.policy.sandbox import PluginRefusedError
 from reference_server.provision import console, network
 from reference_server.runtime import model_fetch
 from reference_server.runtime.clock import now_ms
@@ -86,7 +86,7 @@ def serve(config: Config, *, state_dir: Path | None, reread: Callable[[], Config
         _require_safe_bind(config.host, token)
         with contextlib.ExitStack() as stack, asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(config, token, *_stores(state_dir, stack), reread))
-    except (CannotServeError, StoreError, OSError) as error:
+    except (CannotServeError, PluginRefusedError, StoreError, OSError) as error:  # a policy that is named is asked
         sys.stderr.write(f"llama-orch serve: {error}\n")
         return EXIT_COULD_NOT_RUN
     return EXIT_OK
@@ -145,13 +145,13 @@ async def _serve(
         limits=limits_of(config.token_limits),
     )
     current = Current(config)
-    network.follow(lambda: current.config.outbound)
+    policies = plugins.load(config.plugins)
+    network.follow(lambda: current.config.outbound, ask=policies.outbound_refusal)
     console.CONSOLE.quiet = True  # standard error is the log's
     readers = Readers(per_task_max=config.http.readers_per_task_max)
     watchdogs = {pool.id: pool.watchdog for pool in config.pools}
     running = Running(current=current, core=core, readers=readers, watchdogs=watchdogs)
     loop.add_signal_handler(signal.SIGHUP, partial(_reload, running, reread))
-    policies = Policies(_plugin(plugin) for plugin in config.plugins)
     keepers: dict[tuple[str, str], ReplicaKeeper] = {}
     orchestrator = Orchestrator(
         core,
@@ -224,19 +224,6 @@ async def _announce(config: Config, port: int, orchestrator: Orchestrator, *, is
     sys.stdout.flush()
     if is_open:
         structlog.get_logger().warning("no token is set: whoever reaches this loopback address may use it", url=url)
-
-
-def _plugin(plugin: configuration.Plugin) -> Hooked:
-    """A policy plugin, loaded.
-
-    Raises:
-        CannotServeError: it cannot be; a server without a policy that it was told to have does not serve.
-    """
-    bounds = Bounds(fuel=plugin.fuel, memory_bytes=plugin.memory_bytes, wall_ms=plugin.wall_ms)
-    try:
-        return Hooked(plugin.id, Plugin(Path(plugin.file).read_bytes(), bounds), frozenset(plugin.hooks))
-    except (OSError, PluginRefusedError) as error:
-        raise CannotServeError(f"policy plugin {plugin.id} ({plugin.file}): {error}") from None
 
 
 def restore(core: Core, records: Sequence[Record], now: int) -> None:

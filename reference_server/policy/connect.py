@@ -1,16 +1,25 @@
 """Opens the connection that the policy has allowed: to the very address that was judged, looked up once.
 
-Source: ORCH-3080, OC-POLICY-4042.
+    rules, by name → plugins → look-up → rules, by addresses → connection
+
+Plugins come after the rules by name: what those refuse wakes no plugin, so a flood of it costs none of their time. They
+come before the look-up: a name that they refuse is told to no resolver. And the rules by addresses come last, so that
+nothing that a plugin says can widen them.
+
+Source: ORCH-3048, ORCH-3080, OC-POLICY-4042, OC-POLICY-4046.
 """
 
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from reference_server.policy.outbound import Decision, Request, Snapshot, decide
+from reference_server.policy.outbound import Decision, Request, Snapshot, decide, refused_by_plugin
 
 CONNECT_S = 10.0  # for one address; an unreachable one must not hold a fetch for minutes
 IDLE_S = 120.0  # neither side says anything
+
+Ask = Callable[[Request], str | None]
+"""Why plugins refuse a connection, or None. Blocks, within their bounds; called from several threads."""
 
 Resolve = Callable[[str, int], Sequence[str]]
 Record = Callable[[Request, Decision], None]
@@ -30,8 +39,16 @@ def addresses_of(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(address[4][0]) for address in found))
 
 
-def connect(request: Request, snapshot: Snapshot, *, resolve: Resolve, record: Record) -> socket.socket:
-    """Judge by name, look up, judge by addresses, and connect to one of those that were judged.
+def no_plugin(request: Request) -> str | None:
+    """Of whoever has no plugins."""
+    del request
+    return None
+
+
+def connect(
+    request: Request, snapshot: Snapshot, *, resolve: Resolve, record: Record, ask: Ask = no_plugin
+) -> socket.socket:
+    """Judge by name, ask the plugins, look up, judge by addresses, and connect to one of those that were judged.
 
     Args:
         record: told of the decision that counts.
@@ -40,16 +57,23 @@ def connect(request: Request, snapshot: Snapshot, *, resolve: Resolve, record: R
         RefusedConnectionError: the policy refuses.
         OSError: the name is not known, or no address answers.
     """
-    by_name = decide(request, snapshot)
-    if not by_name.is_open:
-        record(request, by_name)
-        raise RefusedConnectionError(by_name)
-    located = replace(request, addresses=tuple(resolve(request.host, request.port)))
-    by_address = decide(located, snapshot)
-    record(located, by_address)
-    if not by_address.is_open:
-        raise RefusedConnectionError(by_address)
-    return _first_answering(located)
+    decision = _by_name(request, snapshot, ask)
+    try:
+        if decision.is_open:
+            request = replace(request, addresses=tuple(resolve(request.host, request.port)))
+            decision = decide(request, snapshot) if decision.is_allowed else decision
+    finally:
+        record(request, decision)
+    if not decision.is_open:
+        raise RefusedConnectionError(decision)
+    return _first_answering(request)
+
+
+def _by_name(request: Request, snapshot: Snapshot, ask: Ask) -> Decision:
+    decision = decide(request, snapshot)
+    if decision.is_allowed and (why := ask(request)) is not None:
+        return refused_by_plugin(request, snapshot, why)
+    return decision
 
 
 def _first_answering(request: Request) -> socket.socket:

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import h11
 
 from reference_server.policy import connect, relay
-from reference_server.policy.connect import RefusedConnectionError, Resolve
+from reference_server.policy.connect import Ask, RefusedConnectionError, Resolve
 from reference_server.policy.outbound import Decision, Request, Snapshot, host_of
 
 CONNECTIONS_MAX = 64
@@ -51,15 +51,21 @@ class Gateway:
     """A running gateway; `close` ends it."""
 
     def __init__(
-        self, rules: Callable[[], Snapshot], *, observe: Observe, resolve: Resolve = connect.addresses_of
+        self,
+        rules: Callable[[], Snapshot],
+        *,
+        observe: Observe,
+        resolve: Resolve = connect.addresses_of,
+        ask: Ask = connect.no_plugin,
     ) -> None:
         """Listen.
 
         Args:
             rules: the policy as it stands; asked for each connection.
             observe: told of each decision, from several threads.
+            ask: the plugins.
         """
-        self._rules, self._observe, self._resolve = rules, observe, resolve
+        self._rules, self._observe, self._resolve, self._ask = rules, observe, resolve, ask
         self._passes: dict[str, Pass] = {}
         self._room = threading.BoundedSemaphore(CONNECTIONS_MAX)
         self._server = _Server(("127.0.0.1", 0), self._serve)
@@ -102,7 +108,7 @@ class Gateway:
         request = _request(asked, held.purpose)
         rules = replace(self._rules(), set_up=held.set_up)
         try:
-            far = connect.connect(request, rules, resolve=self._resolve, record=self._observe)
+            far = connect.connect(request, rules, resolve=self._resolve, record=self._observe, ask=self._ask)
         except OSError as error:
             relay.refuse(
                 client, near, 502, f"{request.host}:{request.port} cannot be reached: {error.strerror or error}"

@@ -9,7 +9,8 @@ denies, or that hints, has decided. A plugin that fails denies admission and out
 
 No document holds a prompt, an output or a token.
 
-Source: ORCH-3048, OC-POLICY-4001, OC-POLICY-4002, OC-POLICY-4011, OC-POLICY-4020.
+Source: ORCH-3048, OC-POLICY-4001, OC-POLICY-4002, OC-POLICY-4011, OC-POLICY-4020,
+OC-POLICY-4046.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from reference_server.domain.errors import Failure, RefusedError
 from reference_server.domain.placement import ReplicaView
 from reference_server.domain.pool import Pool
 from reference_server.domain.task import TaskRequest
+from reference_server.policy.outbound import Request
 from reference_server.policy.sandbox import ABI, Plugin, PluginFailedError
 
 Hook = Literal["admission", "placement", "outbound"]
@@ -104,12 +106,12 @@ class Policies:
                 return hint.replica_id
         return None
 
-    async def outbound_refusal(self, *, purpose: str, scheme: str, host: str, port: int) -> str | None:
-        """Why a connection may not leave this host, or None when no plugin minds."""
-        document = {"request": {"purpose": purpose, "scheme": scheme, "host": host, "port": port}}
+    def outbound_refusal(self, request: Request) -> str | None:
+        """Why a connection may not leave this host, or None when no plugin minds. Blocks; for the gateway's threads."""
+        asked = {"purpose": request.purpose, "scheme": request.scheme, "host": request.host, "port": request.port}
         for hooked in self._at("outbound"):
             try:
-                verdict = await self._ask(hooked, "outbound", document, Verdict, "")
+                verdict = _call(hooked, "outbound", {"request": asked}, Verdict, "")
             except PluginFailedError as error:
                 return f"policy {hooked.id} failed: {error}"
             if verdict.decision == "deny":
@@ -126,30 +128,37 @@ class Policies:
     async def _ask(
         self, hooked: Hooked, hook: Hook, document: Mapping[str, object], shape: type[Answer], correlation_id: str
     ) -> Answer:
-        raw = msgspec.json.encode({"abi": f"{ABI[0]}.{ABI[1]}", "hook": hook, **document})
-        began = time.perf_counter_ns()
-        decision, last_error, level = "failed", None, logging.INFO
-        try:
-            answered = await asyncio.get_running_loop().run_in_executor(self._threads, hooked.plugin.decide, raw)
-            answer = _decoded(answered, shape)
-            decision = answer.decision
-        except PluginFailedError as error:
-            last_error, level = str(error), logging.WARNING
-            raise
-        finally:
-            structlog.get_logger().log(
-                level,
-                "policy decision",
-                hook=hook,
-                plugin_id=hooked.id,
-                plugin_name=hooked.plugin.description.name,
-                plugin_version=hooked.plugin.description.version,
-                decision=decision,
-                latency_us=(time.perf_counter_ns() - began) // 1000,
-                **({"correlation_id": correlation_id} if correlation_id else {}),
-                **({"last_error": last_error} if last_error else {}),
-            )
-        return answer
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, _call, hooked, hook, document, shape, correlation_id)
+
+
+def _call(
+    hooked: Hooked, hook: Hook, document: Mapping[str, object], shape: type[Answer], correlation_id: str
+) -> Answer:
+    """One question, its answer, and their line in the log. Raises `PluginFailedError`."""
+    raw = msgspec.json.encode({"abi": f"{ABI[0]}.{ABI[1]}", "hook": hook, **document})
+    began = time.perf_counter_ns()
+    decision, last_error, level = "failed", None, logging.INFO
+    try:
+        answer = _decoded(hooked.plugin.decide(raw), shape)
+        decision = answer.decision
+    except PluginFailedError as error:
+        last_error, level = str(error), logging.WARNING
+        raise
+    finally:
+        structlog.get_logger().log(
+            level,
+            "policy decision",
+            hook=hook,
+            plugin_id=hooked.id,
+            plugin_name=hooked.plugin.description.name,
+            plugin_version=hooked.plugin.description.version,
+            decision=decision,
+            latency_us=(time.perf_counter_ns() - began) // 1000,
+            **({"correlation_id": correlation_id} if correlation_id else {}),
+            **({"last_error": last_error} if last_error else {}),
+        )
+    return answer
 
 
 def _decoded(raw: bytes, shape: type[Answer]) -> Answer:

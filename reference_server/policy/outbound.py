@@ -5,9 +5,10 @@ rules are gone through in the order in which they stand here, and the first that
 
     off-switch → scheme → deny list → allow list (binding in strict mode) → addresses inside the host or its network
 
-Whoever wants a say before these rules (a plugin) answers the same question with the same two values.
+A plugin has its say on what the rules allow by name (`connect`): one more refusal, under the same off-switch and in the
+same shadow mode.
 
-Source: ORCH-3080, ORCH-3205, OC-POLICY-4040 … 4045.
+Source: ORCH-3080, ORCH-3205, OC-POLICY-4040 … 4046.
 """
 
 import ipaddress
@@ -15,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Rule = Literal["allowed", "off", "scheme", "denied", "not-allowed", "private-address", "unknown-host"]
+Rule = Literal["allowed", "off", "scheme", "denied", "not-allowed", "private-address", "plugin"]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # What lies inside the host or the network it stands in, or is no single host: RFC 6890 and its registries. The networks
@@ -95,6 +96,12 @@ def decide(request: Request, snapshot: Snapshot) -> Decision:
     rule, why = found
     is_open = snapshot.is_shadow and rule != "off"
     return Decision(is_allowed=False, is_open=is_open, rule=rule, text=f"{_place(request)} is refused: {why}")
+
+
+def refused_by_plugin(request: Request, snapshot: Snapshot, why: str) -> Decision:
+    """What a plugin's refusal comes to: none in shadow mode, which only watches."""
+    text = f"{_place(request)} is refused: {why}"
+    return Decision(is_allowed=False, is_open=snapshot.is_shadow, rule="plugin", text=text)
 
 
 def _refusal(request: Request, snapshot: Snapshot) -> tuple[Rule, str] | None:

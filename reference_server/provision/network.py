@@ -2,7 +2,7 @@
 
 Without a configuration the rules are permissive; `LLAMA_ORCH_OFFLINE=1` switches all of it off.
 
-Source: ORCH-3080, ORCH-3205, OC-CONFIG-6030, OC-POLICY-4044.
+Source: ORCH-3080, ORCH-3205, OC-CONFIG-6030, OC-POLICY-4044, OC-POLICY-4046.
 """
 
 import logging
@@ -14,7 +14,7 @@ from functools import cache
 from urllib.parse import urlsplit
 
 from reference_server.config import Outbound
-from reference_server.policy.connect import Resolve, addresses_of
+from reference_server.policy.connect import Ask, Resolve, addresses_of, no_plugin
 from reference_server.policy.gateway import DEFAULT_PORTS, Gateway, Pass
 from reference_server.policy.outbound import Decision, Request, Snapshot, matches, split
 from reference_server.provision.errors import OutboundRefusedError, ProvisionError
@@ -28,14 +28,19 @@ log.setLevel(logging.INFO)  # a decision that lets something out is worth its li
 @dataclass(slots=True)
 class _Rules:
     now: Callable[[], Outbound]
+    ask: Ask = no_plugin
 
 
 _rules = _Rules(Outbound)
 
 
-def follow(rules: Callable[[], Outbound]) -> None:
-    """Let these rules count for the whole process from now on; they are asked anew for each connection."""
-    _rules.now = rules
+def follow(rules: Callable[[], Outbound], *, ask: Ask = no_plugin) -> None:
+    """Let these rules count for the whole process from now on; they are asked anew for each connection.
+
+    Args:
+        ask: the plugins, about what the rules allow.
+    """
+    _rules.now, _rules.ask = rules, ask
 
 
 @contextmanager
@@ -86,8 +91,13 @@ def _gateway() -> Gateway:
 
 
 def open_gateway(resolve: Resolve) -> Gateway:
-    """A gateway under the rules that count here."""
-    return Gateway(lambda: snapshot_of(_rules.now()), observe=_observe, resolve=resolve)
+    """A gateway under the rules and plugins that count here."""
+    return Gateway(lambda: snapshot_of(_rules.now()), observe=_observe, resolve=resolve, ask=_ask)
+
+
+def _ask(request: Request) -> str | None:
+    """The plugins of now: rules may have been set after the gateway was opened."""
+    return _rules.ask(request)
 
 
 def _observe(request: Request, decision: Decision) -> None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from reference_server.policy.connect import Ask, no_plugin
 from reference_server.policy.gateway import Gateway
 from reference_server.policy.outbound import Decision, Request, Snapshot
 
@@ -96,11 +97,13 @@ class Names:
 
 
 @contextmanager
-def gateway_under(snapshot: Snapshot, names: Names) -> Iterator[tuple[Gateway, list[tuple[Request, Decision]]]]:
-    """A gateway with these rules and names, and what it decided."""
+def gateway_under(
+    snapshot: Snapshot, names: Names, *, ask: Ask = no_plugin
+) -> Iterator[tuple[Gateway, list[tuple[Request, Decision]]]]:
+    """A gateway with these rules, names and plugins, and what it decided."""
     decided: list[tuple[Request, Decision]] = []
     made = Gateway(
-        lambda: snapshot, observe=lambda request, decision: decided.append((request, decision)), resolve=names
+        lambda: snapshot, observe=lambda asked, decision: decided.append((asked, decision)), resolve=names, ask=ask
     )
     try:
         yield made, decided
