@@ -36,6 +36,7 @@ from reference_server.engines.mock import Mock
 from reference_server.engines.tgi import Tgi
 from reference_server.engines.triton import Triton
 from reference_server.engines.vllm import Vllm
+from reference_server.policy.clients import unused_proxies
 from reference_server.policy.sandbox import PluginRefusedError
 from reference_server.provision import console, network
 from reference_server.runtime import model_fetch
@@ -148,6 +149,8 @@ async def _serve(
     policies = plugins.load(config.plugins)
     network.follow(lambda: current.config.outbound, ask=policies.outbound_refusal)
     console.CONSOLE.quiet = True  # standard error is the log's
+    if (unused := unused_proxies()) is not None:
+        structlog.get_logger().warning(unused)
     readers = Readers(per_task_max=config.http.readers_per_task_max)
     watchdogs = {pool.id: pool.watchdog for pool in config.pools}
     running = Running(current=current, core=core, readers=readers, watchdogs=watchdogs)

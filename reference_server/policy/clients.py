@@ -1,6 +1,6 @@
 """Clients of others, pointed at the gateway and at nothing else: what the environment says of proxies does not count.
 
-Source: ORCH-3080, OC-POLICY-4043, OC-POLICY-4044.
+Source: ORCH-3080, OC-POLICY-4043, OC-POLICY-4044, OC-POLICY-4047.
 """
 
 import logging
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = httpx.Timeout(connect=30, read=60, write=60, pool=60)
 logging.getLogger("httpx").setLevel(logging.WARNING)  # below, it logs whole addresses, with what is secret in them
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 _CA_FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
@@ -46,8 +47,19 @@ def requests_session(session: "requests.Session", held: Pass) -> "requests.Sessi
 
 def environment(held: Pass) -> dict[str, str]:
     """Variables for a program (pip, git), beside ours: the gateway is its only proxy, for every host."""
-    names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "PIP_PROXY")
-    return dict.fromkeys(names, held.proxy_url) | {"NO_PROXY": "", "no_proxy": ""}
+    return dict.fromkeys((*_PROXIES, "PIP_PROXY"), held.proxy_url) | {"NO_PROXY": "", "no_proxy": ""}
+
+
+def unused_proxies() -> str | None:
+    """What to tell an operator who has set up a proxy in the environment; None where there is none. Holds no value."""
+    names = [name for name in _PROXIES if os.environ.get(name)]
+    if not names:
+        return None
+    return (
+        f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} set and not used: the outbound policy connects to "
+        "the address that it has judged, and a proxy would choose another; let this host connect directly, or name a "
+        "mirror that it reaches (HF_ENDPOINT, AWS_ENDPOINT_URL, PIP_INDEX_URL)"
+    )
 
 
 def tls_context() -> ssl.SSLContext:

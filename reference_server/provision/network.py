@@ -2,7 +2,7 @@
 
 Without a configuration the rules are permissive; `LLAMA_ORCH_OFFLINE=1` switches all of it off.
 
-Source: ORCH-3080, ORCH-3205, OC-CONFIG-6030, OC-POLICY-4044, OC-POLICY-4046.
+Source: ORCH-3080, ORCH-3205, OC-CONFIG-6030, OC-POLICY-4044, OC-POLICY-4046, OC-POLICY-4047.
 """
 
 import logging
@@ -14,9 +14,11 @@ from functools import cache
 from urllib.parse import urlsplit
 
 from reference_server.config import Outbound
+from reference_server.policy.clients import unused_proxies
 from reference_server.policy.connect import Ask, Resolve, addresses_of, no_plugin
 from reference_server.policy.gateway import DEFAULT_PORTS, Gateway, Pass
 from reference_server.policy.outbound import Decision, Request, Snapshot, matches, split
+from reference_server.provision.console import say
 from reference_server.provision.errors import OutboundRefusedError, ProvisionError
 
 OFFLINE_ENV = "LLAMA_ORCH_OFFLINE"
@@ -54,6 +56,7 @@ def going_out(purpose: str, *, mirrors: tuple[str, ...] = ()) -> Iterator[Pass]:
     Raises:
         OutboundRefusedError: the block failed because the policy refused a connection.
     """
+    _tell_of_proxies()
     with _gateway().admit(purpose, set_up=tuple(map(_endpoint, mirrors))) as held:
         try:
             yield held
@@ -82,6 +85,13 @@ def snapshot_of(rules: Outbound) -> Snapshot:
         deny=rules.deny,
         private=rules.private,
     )
+
+
+@cache
+def _tell_of_proxies() -> None:
+    """Once, and on the command line only: a server says it in its log, when it starts."""
+    if (text := unused_proxies()) is not None:
+        say(text)
 
 
 @cache

@@ -1,6 +1,8 @@
 """What provisioning fetches goes out under the rules, and by no other way."""
 
 import ast
+import hashlib
+import json
 import logging
 import os
 import subprocess
@@ -12,8 +14,10 @@ import pytest
 
 from reference_server import provision
 from reference_server.config import Outbound
+from reference_server.policy.tests.far_end import far_end
 from reference_server.provision import cache, download, network
 from reference_server.provision.errors import OutboundRefusedError
+from reference_server.tests.test_serve import server
 
 WAYS = {"get", "post", "put", "head", "request", "stream", "Client", "AsyncClient", "Session", "urlopen", "urlretrieve"}
 MODULES = {"httpx", "requests", "urllib.request", "urllib3", "aiohttp", "http.client"}
@@ -133,3 +137,42 @@ def test_the_command_line_fetches_under_the_rules_of_its_configuration(tmp_path:
     assert 1 == done.returncode
     assert why in done.stderr
     assert not (tmp_path / "cache" / "engines").exists()
+
+
+@pytest.mark.req("OC-POLICY-4047")
+def test_a_proxy_of_the_environment_is_not_used_and_the_command_line_says_so(tmp_path: Path) -> None:
+    data = b"weights"
+    with far_end() as proxy, far_end() as far:
+        far.answers["/m"] = (200, {}, data)
+        config = tmp_path / "pools.yaml"
+        config.write_text("outbound: {schemes: [http], private: ['127.0.0.1']}\n")
+        ways = {"HTTP_PROXY": f"http://user:hunter2@127.0.0.1:{proxy.port}", "all_proxy": "http://127.0.0.1:1"}
+        command = [sys.executable, "-m", "reference_server", "models", "--config", str(config), "fetch"]
+        done = subprocess.run(
+            [*command, f"http://127.0.0.1:{far.port}/m", "--digest", "sha256:" + hashlib.sha256(data).hexdigest()],
+            env={**os.environ, **ways, cache.CACHE_ENV: str(tmp_path / "cache"), "NO_PROXY": ""},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    assert 0 == done.returncode, done.stderr
+    assert data == Path(done.stdout.strip()).read_bytes()
+    assert [] == proxy.asked
+    assert 1 == done.stderr.count("HTTP_PROXY and all_proxy are set and not used")
+    assert "hunter2" not in done.stderr
+
+
+@pytest.mark.req("OC-POLICY-4047")
+@pytest.mark.parametrize(("proxy", "told"), [("http://user:hunter2@proxy.example:3128", 1), ("", 0)])
+def test_a_server_warns_of_a_proxy_when_it_starts_and_of_none_where_none_is_set(proxy: str, told: int) -> None:
+    with server(HTTPS_PROXY=proxy, https_proxy="", HTTP_PROXY="", http_proxy="", ALL_PROXY="", all_proxy="") as made:
+        process, _ = made
+        process.terminate()
+        assert process.stderr is not None
+        lines = [json.loads(line) for line in process.stderr]
+
+    warnings = [line for line in lines if "HTTPS_PROXY is set and not used" in line["event"]]
+    assert ["warning"] * told == [line["level"] for line in warnings]
+    assert "hunter2" not in json.dumps(lines)
