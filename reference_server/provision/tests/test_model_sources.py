@@ -25,8 +25,7 @@ from huggingface_hub import constants
 from obstore.store import S3Store
 
 from reference_server.config import Outbound
-from reference_server.policy import connect
-from reference_server.policy.tests.far_end import Answer, Asked, FarEnd, far_end
+from reference_server.policy.tests.far_end import Answer, Asked, FarEnd
 from reference_server.provision import cache, model_store, network, room
 from reference_server.provision.errors import (
     DigestError,
@@ -39,29 +38,10 @@ from reference_server.provision.model_store import Wanted
 from reference_server.provision.reference import parse
 
 GGUF = b"GGUF" + (3).to_bytes(4, "little") + bytes(16) + b"w" * 50_000
-HERE = Outbound(schemes=("http", "https"), private=("*.example", "127.0.0.1", "localhost"))
 
 
 def digest(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
-
-
-@pytest.fixture
-def far(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FarEnd]:
-    """A server that names under .example lead to, an empty cache, and rules that allow it."""
-    monkeypatch.setenv(cache.CACHE_ENV, str(tmp_path / "cache"))
-    really = connect.addresses_of
-
-    def resolve(host: str, port: int) -> list[str]:
-        return ["127.0.0.1"] if host.endswith(".example") else really(host, port)
-
-    gateway = network.open_gateway(resolve)
-    monkeypatch.setattr(network, "_gateway", lambda: gateway)
-    network.follow(lambda: HERE)
-    with far_end() as made:
-        yield made
-    network.follow(Outbound)
-    gateway.close()
 
 
 def ranged(data: bytes, **headers: str) -> Callable[[Asked], Answer]:
