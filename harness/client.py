@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 import httpx
 
-from harness import raw
+from harness import raw, trust
 from harness.history import Exchange, History, Origin, Stream, now_ms
 from harness.outcome import HangError
 from harness.stream_reader import StreamReader
@@ -43,7 +43,9 @@ class Client:
         self.readers: list[StreamReader] = []
         self._token = token
         # trust_env: a proxy of the environment must not stand between the harness and the server it judges
-        self._http = httpx.Client(base_url=self.url, timeout=ANSWER_S, follow_redirects=False, trust_env=False)
+        self._http = httpx.Client(
+            base_url=self.url, timeout=ANSWER_S, follow_redirects=False, trust_env=False, verify=trust.tls()
+        )
 
     def close(self) -> None:
         """Leave all streams and close all connections."""

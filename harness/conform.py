@@ -36,6 +36,9 @@ EXIT_OF_PYTEST = {
     6: EXIT_FAIL,  # more warnings than allowed
 }
 
+# Plugins that somebody has installed beside us run in no conformance run, whose own are in conform.ini.
+ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
 CLEAN_UP_S = 30.0  # servers and engines of an interrupted run stop within their drain times
 
 Event = dict[str, Any]
@@ -142,7 +145,7 @@ def run(selection: Selection, listeners: Sequence[Listener], *, gaps: Mapping[st
             stdout=log,
             stderr=subprocess.STDOUT,
             pass_fds=(write_end,),
-            env={**os.environ, leftovers.MARK_ENV: mark},
+            env={**os.environ, **ALONE, leftovers.MARK_ENV: mark},
             start_new_session=True,  # a Ctrl-C reaches us alone, and is passed on once
         )
         os.close(write_end)

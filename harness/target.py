@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 
+from harness import trust
 from harness.history import parsed
 from harness.outcome import NotApplicableError
 from harness.process import DidNotStartError, Process
@@ -64,6 +65,7 @@ class Target:
                 timeout=ANSWER_S,
                 trust_env=False,
                 follow_redirects=False,
+                verify=trust.tls(),
             )
         except httpx.HTTPError as error:
             raise CannotRunError(f"{self.url} does not answer: {error}. Is the server running?") from None
@@ -205,7 +207,7 @@ def _address(process: Process, fixed: str | None) -> str | None:
         ready = ready_line(process)
         return str(ready["url"]) if ready is not None else None
     try:
-        httpx.get(f"{fixed}/healthz", timeout=ANSWER_S, trust_env=False, follow_redirects=False)
+        httpx.get(f"{fixed}/healthz", timeout=ANSWER_S, trust_env=False, follow_redirects=False, verify=trust.tls())
     except httpx.HTTPError:
         return None
     return fixed

@@ -37,7 +37,7 @@ from reference_server.engines.tgi import Tgi
 from reference_server.engines.triton import Triton
 from reference_server.engines.vllm import Vllm
 from reference_server.policy.clients import unused_proxies
-from reference_server.policy.sandbox import PluginRefusedError
+from reference_server.policy.plugin import PluginRefusedError
 from reference_server.provision import console, network
 from reference_server.runtime import model_fetch
 from reference_server.runtime.clock import now_ms

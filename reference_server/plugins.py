@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reference_server.config import Plugin as Named
 from reference_server.policy.hooks import Hooked, Policies
-from reference_server.policy.sandbox import Bounds, Plugin, PluginRefusedError
+from reference_server.policy.plugin import Bounds, PluginRefusedError
 
 
 def load(named: Iterable[Named]) -> Policies:
@@ -21,6 +21,8 @@ def load(named: Iterable[Named]) -> Policies:
 
 
 def _hooked(named: Named) -> Hooked:
+    from reference_server.policy.sandbox import Plugin  # a server without plugins loads no WebAssembly runtime
+
     bounds = Bounds(fuel=named.fuel, memory_bytes=named.memory_bytes, wall_ms=named.wall_ms)
     try:
         return Hooked(named.id, Plugin(Path(named.file).read_bytes(), bounds), frozenset(named.hooks))

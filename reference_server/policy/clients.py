@@ -10,28 +10,29 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import certifi
-import httpx
 
 from reference_server.policy.gateway import Pass
 
 if TYPE_CHECKING:
+    import httpx
     import requests
 
-TIMEOUT = httpx.Timeout(connect=30, read=60, write=60, pool=60)
 logging.getLogger("httpx").setLevel(logging.WARNING)  # below, it logs whole addresses, with what is secret in them
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 _CA_FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 def http_client(
-    held: Pass, *, follow_redirects: bool = False, on_request: Sequence[Callable[[httpx.Request], None]] = ()
-) -> httpx.Client:
+    held: Pass, *, follow_redirects: bool = False, on_request: Sequence["Callable[[httpx.Request], None]"] = ()
+) -> "httpx.Client":
     """An httpx client; credentials stay behind when a redirect leaves their origin (httpx's own rule)."""
+    import httpx  # here: a server that fetches nothing does not load it
+
     return httpx.Client(
         proxy=held.proxy_url,
         trust_env=False,
         verify=tls_context(),
-        timeout=TIMEOUT,
+        timeout=httpx.Timeout(connect=30, read=60, write=60, pool=60),
         follow_redirects=follow_redirects,
         event_hooks={"request": list(on_request)},
     )

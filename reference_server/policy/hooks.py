@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 import structlog
@@ -29,7 +29,10 @@ from reference_server.domain.placement import ReplicaView
 from reference_server.domain.pool import Pool
 from reference_server.domain.task import TaskRequest
 from reference_server.policy.outbound import Request
-from reference_server.policy.sandbox import ABI, Plugin, PluginFailedError
+from reference_server.policy.plugin import ABI, PluginFailedError
+
+if TYPE_CHECKING:
+    from reference_server.policy.sandbox import Plugin
 
 Hook = Literal["admission", "placement", "outbound"]
 THREADS = 2  # a plugin that loops holds one until its time is up; another's call goes on
@@ -61,7 +64,7 @@ class Hooked:
     """
 
     id: str
-    plugin: Plugin
+    plugin: "Plugin"
     hooks: frozenset[Hook]
 
 

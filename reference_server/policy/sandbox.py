@@ -20,12 +20,12 @@ Source: ORCH-3048, OC-POLICY-4001, OC-POLICY-4002, OC-POLICY-4010, OC-POLICY-401
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import msgspec
 import wasmtime
 
-ABI = (1, 0)
+from reference_server.policy.plugin import ABI, Bounds, Description, PluginFailedError, PluginRefusedError
+
 MODULE_BYTES_MAX = 4 * 1024 * 1024
 DOCUMENT_BYTES_MAX = 64 * 1024  # either way; a snapshot of a hundred replicas is a third of it
 
@@ -50,40 +50,6 @@ BROKEN_BOUND = {
     wasmtime.TrapCode.INTERRUPT: "it ran out of time",
     wasmtime.TrapCode.STACK_OVERFLOW: "it overflowed its stack",
 }
-
-
-class PluginError(Exception):
-    """Base of what a plugin can do wrong. The text names no value of a document."""
-
-
-class PluginRefusedError(PluginError):
-    """A module that is not loaded: no WebAssembly, another ABI, or imports that the sandbox does not give."""
-
-
-class PluginFailedError(PluginError):
-    """A call that trapped, exceeded a bound, or did not answer in the ABI. It cost itself only."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """Of one call.
-
-    Attributes:
-        fuel: instructions, about.
-        memory_bytes: of its linear memory.
-        wall_ms: until it is interrupted.
-    """
-
-    fuel: int = 10_000_000
-    memory_bytes: int = 16 * 1024 * 1024
-    wall_ms: int = 200
-
-
-class Description(msgspec.Struct, frozen=True):
-    """What a plugin says of itself."""
-
-    name: str
-    version: str
 
 
 class Plugin:

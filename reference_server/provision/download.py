@@ -5,13 +5,15 @@ Source: ORCH-3042, ORCH-3080, ORCH-3093.
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import httpx
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from reference_server.policy.clients import http_client
 from reference_server.provision import console, network
 from reference_server.provision.errors import DigestError, ProvisionError
+
+if TYPE_CHECKING:
+    import httpx
 
 
 def sha256_of(path: Path) -> str:
@@ -33,6 +35,10 @@ def fetch(url: str, target: Path, *, digest: str, purpose: str = "engine", mirro
     """
     if target.exists() and sha256_of(target) == digest:
         return target
+    import httpx  # here: a server that fetches nothing does not load it
+
+    from reference_server.policy.clients import http_client
+
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     with network.going_out(purpose, mirrors=mirrors) as held, http_client(held) as client:
@@ -49,7 +55,7 @@ def fetch(url: str, target: Path, *, digest: str, purpose: str = "engine", mirro
     return target
 
 
-def _resume(client: httpx.Client, url: str, part: Path, *, name: str) -> None:
+def _resume(client: "httpx.Client", url: str, part: Path, *, name: str) -> None:
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with client.stream("GET", url, headers=headers) as answer:
@@ -57,7 +63,7 @@ def _resume(client: httpx.Client, url: str, part: Path, *, name: str) -> None:
             return
         if not answer.is_success:  # httpx's own text would quote the address, with what is secret in it
             why = "and redirects are not followed" if answer.is_redirect else "it does not have the file"
-            raise httpx.HTTPError(f"status {answer.status_code}, {why}")
+            raise OSError(f"status {answer.status_code}, {why}")
         is_rest = answer.status_code == 206
         length = int(answer.headers.get("Content-Length", 0)) + (have if is_rest else 0)
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())

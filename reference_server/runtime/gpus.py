@@ -7,8 +7,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-import pynvml
-
 from reference_server.domain.devices import Gpu
 from reference_server.domain.pool import Pool
 
@@ -38,39 +36,6 @@ async def watch_gpus(pools: Sequence[Pool], *, look: Callable[[], Sequence[Gpu]]
 
 def read_gpus() -> Sequence[Gpu]:
     """All devices now, by index; empty where there is no driver. Takes milliseconds: call it off the event loop."""
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return ()
-    try:
-        return tuple(_read(index) for index in range(pynvml.nvmlDeviceGetCount()))
-    except pynvml.NVMLError as error:
-        log.warning("the NVIDIA driver does not tell of its GPUs: %s", error)
-        return ()
-    finally:
-        pynvml.nvmlShutdown()
+    from reference_server.runtime import nvml  # a server that manages no GPU does not load the driver's bindings
 
-
-def _read(index: int) -> Gpu:
-    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-    return Gpu(
-        index=index,
-        uuid=str(pynvml.nvmlDeviceGetUUID(handle)),
-        name=str(pynvml.nvmlDeviceGetName(handle)),
-        vram_total=int(memory.total),
-        vram_used=int(memory.used),
-        utilization=int(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu),
-        ecc_errors=_ecc_errors(handle),
-    )
-
-
-def _ecc_errors(handle: object) -> int | None:
-    try:
-        return int(
-            pynvml.nvmlDeviceGetTotalEccErrors(
-                handle, pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_VOLATILE_ECC
-            )
-        )
-    except pynvml.NVMLError:
-        return None  # consumer cards do not count them
+    return nvml.devices()

@@ -10,7 +10,8 @@ from urllib.error import HTTPError
 
 import pytest
 
-from reference_server.policy.sandbox import Bounds, Plugin
+from reference_server.policy.plugin import Bounds
+from reference_server.policy.sandbox import Plugin
 from reference_server.policy.tests.test_sandbox import LOOP, module
 from reference_server.tests.test_serve import call, refused, server, task
 

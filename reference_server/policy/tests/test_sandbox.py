@@ -7,7 +7,8 @@ import wasmtime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference_server.policy.sandbox import Bounds, Plugin, PluginFailedError, PluginRefusedError
+from reference_server.policy.plugin import Bounds, PluginFailedError, PluginRefusedError
+from reference_server.policy.sandbox import Plugin
 
 DESCRIPTION = '{"name":"t","version":"1.0.0"}'
 ANSWER = '{"decision":"allow"}'

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference_server.policy.sandbox import ABI, Bounds, Plugin
+from reference_server.policy.plugin import ABI, Bounds
+from reference_server.policy.sandbox import Plugin
 
 SDK = Path(__file__).parent.parent / "sdk"
 EXAMPLES = sorted((SDK / "examples").glob("*.c"))

@@ -2,7 +2,6 @@
 
 import os
 
-from reference_server.provision import package_index
 from reference_server.provision.reference import Scheme
 
 
@@ -24,6 +23,8 @@ def mirrors(scheme: Scheme) -> tuple[str, ...]:
         case "s3":
             return tuple(url for url in (object_store(),) if url is not None)
         case "pypi":
+            from reference_server.provision import package_index  # with its HTTP client, for this one only
+
             return package_index.mirrors()
         case _:
             return ()
