@@ -2,23 +2,23 @@
 Feature: Drain
   A pool that is drained closes to new tasks at once, and gives what it has until a deadline.
 
-  Background:
-    Given a server of its own
-
   @OC-CTRL-2036 @OC-POOL-3013
   Scenario: a draining pool refuses new tasks with a hint
+    Given a server of its own
     When the pool is drained within 60000 ms
     And a task is submitted
     Then it is refused with POOL_UNREADY
 
   Scenario: running work finishes before the deadline
-    Given a running task of 100 tokens
+    Given a server of its own
+    And a running task of 100 tokens
     And a reader of it
     When the pool is drained within 60000 ms
     Then the reader gets the whole stream
 
   Scenario: work that runs over the deadline ends with a retriable error
-    Given a running task
+    Given a server of its own
+    And a running task
     And a reader of it
     When the pool is drained within 200 ms
     Then its stream ends with POOL_UNREADY, retriable
@@ -26,16 +26,19 @@ Feature: Drain
 
   @ORCH-2103 @OC-CTRL-2001
   Scenario: its health says that it drains
+    Given a server of its own
     When the pool is drained within 60000 ms
     And the health of the pool is read
     Then the pool is live and draining, and not ready
 
   Scenario: a pool that does not exist cannot be drained
+    Given a server
     When a pool that does not exist is drained
     Then it is refused with NOT_FOUND
 
   @OC-CTRL-2034
   Scenario Outline: a drain that is not the contract's is refused and drains nothing
+    Given a server
     When the pool is drained with <body>
     Then it is refused with INVALID_PARAMS
     And the health of the pool does not say that it drains

@@ -1,4 +1,4 @@
-"""The authorities that the harness trusts, read once: httpx reads them anew for every client, 50 ms of processor time."""
+"""The authorities that the harness trusts, read once: httpx reads them anew for every client, which takes 50 ms."""
 
 import ssl
 from functools import cache

@@ -11,7 +11,7 @@ from harness.expect import assert_status
 from harness.history import Origin
 from harness.outcome import NotApplicableError
 from harness.service import Service
-from harness.target import pool_settings
+from harness.target import Settings, pool_settings
 
 
 def reload(world: World, body: Any, *, pool_id: str | None = None, origin: Origin = "harness") -> None:
@@ -21,11 +21,15 @@ def reload(world: World, body: Any, *, pool_id: str | None = None, origin: Origi
 
 
 @given("a server of its own on an engine that takes any model")
-def a_server_that_takes_any_model(world: World) -> None:
+def a_server_of_its_own_that_takes_any_model(world: World) -> None:
     """A stand-in: only that takes a model that is not there."""
-    if world.servers.replica is not None:
-        raise NotApplicableError("a real engine takes only models that are there")
-    world.use_own(world.servers.start(pool_settings({}, {"kind": "mock"})))
+    world.use_own(world.servers.start(_any_model(world)))
+
+
+@given("a server on an engine that takes any model")
+def a_server_that_takes_any_model(world: World) -> None:
+    """Shared: the scenario leaves its pool as it was."""
+    world.use(world.servers.get(_any_model(world)))
 
 
 @when(parsers.parse('the pool is reloaded to "{model_ref}"'))
@@ -85,3 +89,9 @@ def a_task_runs(world: World) -> None:
 @then("the health of the pool says why")
 def the_health_says_why(world: World) -> None:
     assert "no such file" in health(world).get("last_error", ""), health(world)
+
+
+def _any_model(world: World) -> Settings:
+    if world.servers.replica is not None:
+        raise NotApplicableError("a real engine takes only models that are there")
+    return pool_settings({}, {"kind": "mock"})

@@ -68,7 +68,8 @@ class World:
     @property
     def admitted(self) -> set[str]:
         """The ids of all tasks that were accepted."""
-        return {str(e.json["task_id"]) for e in self.answers if e.status == 202 and isinstance(e.json, dict)}
+        told = [e.json for e in self.answers if e.status == 202 and isinstance(e.json, dict)]
+        return {str(answer["task_id"]) for answer in told if "task_id" in answer}
 
     def use(self, target: Target, *, serving: Service | None = None) -> None:
         """Speak to this server from here on; what it serves is asked where it is not said."""
