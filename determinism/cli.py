@@ -22,7 +22,7 @@ from determinism.report import html_page, json_file
 from determinism.report.console import ConsoleReport
 from determinism.run import Run
 from determinism.seeds import COUNT, Case, case_of, cases
-from determinism.settings import ENGINES, Setup
+from determinism.settings import ENGINES, STARTED_HERE, Setup
 from determinism.verdict import CHECKS
 from harness.conform import EXIT_COULD_NOT_RUN, interrupted_by_sigterm
 from harness.outcome import NotApplicableError
@@ -92,6 +92,8 @@ def determinism(
         raise typer.BadParameter("--gpu is for a server that is started, and --url is not")
     if url is None and engine not in {None, *ENGINES}:
         raise typer.BadParameter(f"no engine {engine}; there are {', '.join(ENGINES)}")
+    if engine in STARTED_HERE and url is None and (slots > 1 or gpu):
+        raise typer.BadParameter(f"{engine} is started with one slot, on the CPU: no --slots and no --gpu")
     if token_env is not None and token_env not in os.environ:
         raise typer.BadParameter(f"--token-env names {token_env}, which is not set")
     options = Options(

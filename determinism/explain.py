@@ -1,7 +1,7 @@
 """Why two streams differ: how near the two tokens were, and which single factor is enough to get the other one.
 
 A mismatch is decoded again under the first stream's conditions, twice, and then with one factor changed at a time, the
-smallest first. The first that changes the stream is named; run to run is the smallest of all.
+smallest first, up to the first that changes the stream: that one is named. Run to run is the smallest of all.
 
 Source: ORCH-3045, ORCH-3050.
 """
@@ -183,3 +183,5 @@ def _trials(mismatch: Mismatch, lab: Lab) -> Iterator[Trial]:
             continue
         at = divergence(first, again)
         yield Trial(factor, at is not None, f"{under}: {'equal' if at is None else f'differs at token {at.index}'}")
+        if at is not None:
+            return  # it is the smallest: what comes after changes more, and may restart engines

@@ -2,16 +2,17 @@
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from determinism.explain import SIBLINGS_TRIED
 from determinism.recording import Conditions, Identity, Recording, Undecoded
 from determinism.replay import Decoding, Direct, Orchestrated
 from determinism.seeds import Case
-from determinism.settings import Setup, server_settings
+from determinism.settings import STARTED_HERE, Setup, server_settings
+from harness.engines import real
 from harness.engines.direct import DirectEngine, direct
-from harness.engines.real_llamacpp import RealLlama, installed
+from harness.engines.real_engine import RealEngine
 from harness.target import REFERENCE_SERVER, Servers, Target
 
 TRIES = 6  # for a replica that tasks cannot be sent to: each try fills every slot
@@ -38,8 +39,9 @@ class Bench:
     identity: Identity | None = None
     replicas: tuple[str, ...] = ()
     life: int = 0
+    engines: list[RealEngine] = field(default_factory=list)
     _servers: Servers | None = None
-    _llama: RealLlama | None = None
+    _llama: RealEngine | None = None
     _direct: Direct | None = None
 
     # ── starting and stopping ──
@@ -49,8 +51,11 @@ class Bench:
         self.life += 1
         target = self.target
         if self.setup is not None:
-            self._servers = Servers(REFERENCE_SERVER, folder=self.folder / f"life-{self.life}")
-            target = self._servers.start(server_settings(self.setup))
+            folder = self.folder / f"life-{self.life}"
+            self._start_engines(self.setup, folder)
+            self._servers = Servers(REFERENCE_SERVER, folder=folder)
+            urls = self.setup.engine_urls or tuple(engine.url for engine in self.engines)
+            target = self._servers.start(server_settings(replace(self.setup, engine_urls=urls)))
         assert target is not None, "a bench has a setup or a target"  # noqa: S101
         self.server = Orchestrated(target, engine=self.engine, tokens=self.tokens, life=self.life)
         return self.server
@@ -67,6 +72,12 @@ class Bench:
             self._llama.stop()
             self._llama = None
 
+    def _start_engines(self, setup: Setup, folder: Path) -> None:
+        """Those that the server cannot start by itself."""
+        if setup.engine in STARTED_HERE and not setup.engine_urls:
+            for number in range(setup.replicas):
+                self.engines.append(real.start(setup.engine, folder=folder / f"engine-{number}"))
+
     def _stop_server(self) -> None:
         if self.server is not None:
             self.server.close()
@@ -74,6 +85,9 @@ class Bench:
         if self._servers is not None:
             self._servers.stop()
             self._servers = None
+        while self.engines:
+            self.engines.pop().stop()
+            self._direct = None
 
     @property
     def can_restart(self) -> bool:
@@ -95,8 +109,10 @@ class Bench:
             url, name = self.engine_url, "the engine itself"
             if url is None and self.setup is not None and self.setup.engine_urls:
                 url = self.setup.engine_urls[0]
+            if url is None and self.engines:
+                url = self.engines[0].url
             if url is None and self.setup is not None and self.setup.engine == "llamacpp" and self.setup.gpu is None:
-                self._llama = RealLlama(installed(), folder=self.folder / f"engine-{secrets.token_hex(4)}")
+                self._llama = real.start("llamacpp", folder=self.folder / f"engine-{secrets.token_hex(4)}")
                 url, name = self._llama.url, "an engine of its own"
             if url is not None:
                 speaking = direct(self.identity.engine, url)

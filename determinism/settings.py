@@ -15,6 +15,7 @@ CTX = 1024  # a prompt of the suite, its answer, and a sibling's
 CTX_SHARED = 512  # of each slot where there are many
 QUEUE = 256  # every sibling may wait
 THREADS = 1  # two engines on two cores; with more threads each, they wait for each other
+STARTED_HERE = ("vllm",)  # by us and not by the server, which only attaches to them; one sequence at a time
 ENGINES = ("llamacpp", "vllm", "mock")
 
 

@@ -28,6 +28,7 @@ CLI = [sys.executable, "-m", "determinism"]
         pytest.param(["--url", "http://x", "--gpu", "0"], 2, "--gpu is for", id="gpu-of-a-url"),
         pytest.param(["--url", "http://x", "--token-env", "NOT_SET_AT_ALL"], 2, "not set", id="token"),
         pytest.param(["--url", "http://127.0.0.1:9"], 3, "does not answer", id="nobody"),
+        pytest.param(["--engine", "vllm", "--slots", "4"], 2, "one slot", id="slots-of-vllm"),
         pytest.param(["--gpu", "99"], 3, "--gpu 99", id="no-such-gpu"),
         pytest.param(["--gpu", "one"], 3, "--gpu one", id="no-gpu-index"),
     ],
