@@ -50,7 +50,7 @@ class Gap:
 
     def __str__(self) -> str:
         if self.why_not:
-            return f"the engine does not tell: {self.why_not}"
+            return f"unknown: {self.why_not}"
         if self.nats is None:
             return f"not both among the {TOP} likeliest ({self.expected} and {self.actual}): no near tie"
         kind = (
@@ -135,6 +135,8 @@ def gap_of(mismatch: Mismatch, engine: DirectEngine | None) -> Gap:
     """The log-probabilities of both tokens after the part that both streams share."""
     if engine is None:
         return Gap(why_not="no engine can be asked here; name one with --engine-url")
+    if mismatch.expected.text == mismatch.actual.text:
+        return Gap(why_not="it was not asked: the texts are equal, only cut otherwise into tokens")
     try:
         step = _step_at(mismatch, engine)
     except EngineDoesNotTellError as error:

@@ -170,15 +170,13 @@ class Direct:
                 case.text,
                 seed=case.seed if has_seed else None,
                 max_tokens=self._tokens,
-                top=1,
                 reuse=cache == "warm",
             )
         except EngineDoesNotTellError as error:
             return Undecoded(case, under, str(error))
-        is_whole = "".join(answer.pieces) == answer.text
         return Recording(
             case=case,
-            pieces=answer.pieces if is_whole else (answer.text,),
+            pieces=(answer.text,),  # across paths the text counts
             tokens_out=answer.tokens_out,
             finish=answer.finish,
             under=under,

@@ -144,6 +144,18 @@ def test_without_an_engine_the_gap_is_unknown_and_not_small() -> None:
     assert Gap(why_not=gap.why_not) == gap
 
 
+@pytest.mark.req("OC-TEST-7060")
+def test_equal_texts_that_are_cut_otherwise_have_no_gap() -> None:
+    """As vLLM sends them, two tokens in one frame, when its reader is slow."""
+    one = recorded(CASE, BASE)
+    joined = replace(recorded(CASE, CHANGED["replica"]), pieces=("", one.pieces[0] + one.pieces[1], *one.pieces[2:]))
+    (found,) = compare([one, joined])
+
+    gap = gap_of(found, FakeEngine(Candidate(1, "x", -1.0)))
+
+    assert (None, True) == (gap.is_near_tie, "only cut otherwise" in str(gap))
+
+
 def test_recordings_tell_what_they_were_made_under() -> None:
     made: Recording = recorded(CASE, replace(BASE, life=2, cache="warm", siblings=8, attempt=2))
 
