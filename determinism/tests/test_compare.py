@@ -54,6 +54,26 @@ def test_streams_of_one_path_are_equal_in_everything(change: dict[str, object]) 
     assert divergence(one, replace(recorded(CASE, R1), **change)) is not None  # type: ignore[arg-type]
 
 
+@pytest.mark.req("OC-TEST-7067")
+@pytest.mark.parametrize(
+    ("change", "is_equal"),
+    [
+        pytest.param({}, True, id="nothing"),
+        pytest.param({"pieces": ("", "ab", "c")}, True, id="joined"),
+        pytest.param({"pieces": ("", "ab", "d")}, False, id="another-text"),
+        pytest.param({"tokens_out": TOKENS + 1}, False, id="another-count"),
+        pytest.param({"finish": "stop"}, False, id="another-end"),
+    ],
+)
+def test_of_an_engine_that_joins_tokens_the_text_the_count_and_the_end_are_equal(
+    change: dict[str, object], *, is_equal: bool
+) -> None:
+    one = replace(recorded(CASE, R0, identity=replace(IDENTITY, engine="vllm")), pieces=("a", "b", "c"))
+    other = replace(one, under=R1, **change)  # type: ignore[arg-type]
+
+    assert is_equal == (divergence(one, other) is None)
+
+
 def test_across_paths_the_bytes_count_and_not_where_they_are_cut() -> None:
     one = recorded(CASE, R0)
     whole = replace(one, pieces=(one.text,), under=Conditions(path="direct"))

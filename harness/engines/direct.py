@@ -251,10 +251,12 @@ def require_steps(engine: DirectEngine, answer: Decoded) -> None:
 def _json(method: str, url: str, body: object = None) -> Any:
     try:
         answer = httpx.request(method, url, json=body, timeout=ANSWER_S, trust_env=False, follow_redirects=False)
-        answer.raise_for_status()
-        return answer.json()
+        told = answer.raise_for_status().json()
     except (httpx.HTTPError, ValueError) as error:
         raise EngineDoesNotTellError(f"{method} {url}: {str(error) or type(error).__name__}") from None
+    if not isinstance(told, dict):
+        raise EngineDoesNotTellError(f"{method} {url}: it answered no object: is it the engine that it is taken for?")
+    return told
 
 
 def _member(value: Any, name: str) -> Any:
@@ -289,7 +291,9 @@ def _pieces(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _vllm_steps(choice: Mapping[str, Any]) -> Iterator[Step]:
-    told = choice.get("logprobs") or {"tokens": [], "token_logprobs": [], "top_logprobs": []}
+    told = choice.get("logprobs")
+    if not told:
+        return
     ids = choice.get("token_ids") or [-1] * len(told["tokens"])
     for identifier, text, logprob, top in zip(
         ids, told["tokens"], told["token_logprobs"], told["top_logprobs"], strict=True

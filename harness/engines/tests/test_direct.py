@@ -1,10 +1,12 @@
 """Engines asked directly: what counts as an answer."""
 
+import json
+
 import httpx
 import pytest
 import respx
 
-from harness.engines.direct import Decoded, EngineDoesNotTellError, LlamaCppDirect, require_steps
+from harness.engines.direct import Decoded, EngineDoesNotTellError, LlamaCppDirect, VllmDirect, require_steps
 
 URL = "http://engine"
 
@@ -49,3 +51,31 @@ def test_a_character_that_the_limit_cut_off_is_no_text(respx_mock: respx.MockRou
     respx_mock.post(f"{URL}/completion").mock(return_value=httpx.Response(200, json=answer))
 
     assert text == LlamaCppDirect(URL).decode("x", seed=1, max_tokens=3).text
+
+
+LOGPROBS = {"tokens": [" a"], "token_logprobs": [-0.5], "top_logprobs": [{" a": -0.5, " b": -0.1}]}
+
+
+@pytest.mark.req("ORCH-3050")
+@pytest.mark.parametrize(("top", "steps"), [(0, []), (2, [(5, " a", [" b", " a"])])])
+def test_vllm_is_asked_with_log_probabilities_and_without(
+    respx_mock: respx.MockRouter, top: int, steps: list[object]
+) -> None:
+    choice = {"text": " a", "finish_reason": "length", "token_ids": [5], "logprobs": LOGPROBS if top else None}
+    told = {"choices": [choice], "usage": {"prompt_tokens": 3, "completion_tokens": 1}}
+    respx_mock.get(f"{URL}/v1/models").mock(return_value=httpx.Response(200, json={"data": [{"id": "tiny"}]}))
+    asked = respx_mock.post(f"{URL}/v1/completions").mock(return_value=httpx.Response(200, json=told))
+
+    answer = VllmDirect(URL).decode("x", seed=1, max_tokens=1, top=top)
+
+    assert (" a", (5,), 3, 1) == (answer.text, answer.ids, answer.tokens_in, answer.tokens_out)
+    assert steps == [(step.chosen.id, step.chosen.text, [one.text for one in step.top]) for step in answer.steps]
+    assert (top or None) == json.loads(asked.calls.last.request.content)["logprobs"]
+
+
+@pytest.mark.req("ORCH-3050")
+def test_what_answers_no_object_is_not_the_engine(respx_mock: respx.MockRouter) -> None:
+    respx_mock.get(f"{URL}/version").mock(return_value=httpx.Response(200, json=["0.1"]))
+
+    with pytest.raises(EngineDoesNotTellError, match="no object"):
+        VllmDirect(URL).version()
