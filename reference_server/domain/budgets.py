@@ -27,6 +27,9 @@ class Amounts:
     cost: float | None = None
 
 
+UNLIMITED = Amounts()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Use:
     """What a task uses, or may use at most."""
@@ -71,6 +74,8 @@ class Account:
 
     def remaining(self) -> Amounts:
         """What new tasks may still reserve; never below 0, None where there is no limit."""
+        if self.limits == UNLIMITED:
+            return UNLIMITED
         used = self.spent
         for reservation in self.reserved.values():
             used = used.plus(reservation)

@@ -194,6 +194,7 @@ class Core:
             replica_id = placement.choose(views, affine_to=task.placement_hint or affine_to)
             assert replica_id is not None, "slots_free > 0 means that a Ready replica has one"  # noqa: S101
             pool.replicas[replica_id].lease(task_id)
+            pool.running = None
             task.advance("dispatch")
             task.replica_id = replica_id
             task.started_ms = now_ms
@@ -285,6 +286,7 @@ class Core:
         replica = pool.replicas[task.replica_id or ""]
         if replica.holds(task.id):  # a replica that was lost has given up its leases already
             replica.release(task.id)
+        pool.running = None
         self._dispatch(pool, now_ms)
 
     def quarantine(self, task: Task) -> None:
@@ -292,6 +294,7 @@ class Core:
         replica = self.pools[task.pool_id].replicas[task.replica_id or ""]
         if task.id in replica.leases:
             replica.quarantine(task.id)
+            self.pools[task.pool_id].running = None
             self._effects.append(SlotQuarantined(task.pool_id, replica.id))
 
     # ── replicas ──
@@ -388,6 +391,7 @@ class Core:
     ) -> None:
         was = replica.state
         replica.take(event, facts=facts, fault=fault)
+        pool.running = None
         self._effects.append(ReplicaChanged(pool.id, replica.id, replica.state, was, fault))
 
     # ── catalog ──
@@ -500,6 +504,7 @@ class Core:
         """Let time pass: deadlines of waiting tasks and of draining pools, sessions, retention."""
         self._retire(now_ms)
         for pool in self.pools.values():
+            pool.running = None
             self._tick_operation(pool, now_ms)
         for task_id in self._deadlines.due(now_ms):
             if self._is_queued(task_id):
@@ -582,6 +587,7 @@ class Core:
         self, task: Task, event: str, data: Mapping[str, object], now_ms: int, reason: CancelReason | None = None
     ) -> None:
         pool = self.pools[task.pool_id]
+        pool.running = None
         task.ended_ms = now_ms
         self.limits.closed()
         self.sessions.settle(task.request.session_id, task.id, admission.used(task, pool))

@@ -1,11 +1,15 @@
 """When a task will start, and when a refused one should come back: the pool's measurements applied to its state now.
 
+What the running tasks still have to decode is looked at once for all predictions until a slot changes hands, a task
+ends or the clock ticks: predictions are then at most a tick old, and an admission costs the same with any number of
+slots.
+
 Source: ORCH-2007, ORCH-3029, OC-CTRL-2023.
 """
 
 from collections.abc import Mapping
 
-from reference_server.domain.pool import Pool
+from reference_server.domain.pool import Pool, Running
 from reference_server.domain.task import Task, TaskRequest
 
 
@@ -16,7 +20,7 @@ def start_ms(request: TaskRequest, pool: Pool, tasks: Mapping[str, Task]) -> int
     return pool.times.wait_ms(
         tasks_ahead=pool.queue.ahead(request.priority),
         tokens_ahead=pool.queue.tokens_ahead(request.priority),
-        tokens_running=_tokens_running(pool, tasks),
+        tokens_running=(_running(pool, tasks).total,),
         slots=pool.slots_total,
     )
 
@@ -31,7 +35,7 @@ def start_ms_of(task: Task, pool: Pool, tasks: Mapping[str, Task]) -> int:
     return pool.times.wait_ms(
         tasks_ahead=position,
         tokens_ahead=pool.queue.tokens_ahead("batch") * share,
-        tokens_running=_tokens_running(pool, tasks),
+        tokens_running=(_running(pool, tasks).total,),
         slots=pool.slots_total,
     )
 
@@ -42,11 +46,14 @@ def retry_after_ms(request: TaskRequest, pool: Pool, tasks: Mapping[str, Task]) 
     return pool.times.retry_after_ms(
         tasks_ahead=pool.queue.depth("interactive") if is_batch else 0,
         tokens_ahead=pool.queue.tokens_ahead("interactive") if is_batch else 0,
-        tokens_running=_tokens_running(pool, tasks),
+        tokens_running=(_running(pool, tasks).least,),
         slots=pool.slots_total,
     )
 
 
-def _tokens_running(pool: Pool, tasks: Mapping[str, Task]) -> list[float]:
-    running = [tasks[task_id] for replica in pool.ready_replicas for task_id in replica.leases if task_id in tasks]
-    return [max(1.0, t.request.tokens_expected * pool.times.fill - t.transcript.tokens_total) for t in running]
+def _running(pool: Pool, tasks: Mapping[str, Task]) -> Running:
+    if pool.running is None:
+        running = [tasks[task_id] for replica in pool.ready_replicas for task_id in replica.leases if task_id in tasks]
+        left = [max(1.0, t.request.tokens_expected * pool.times.fill - t.transcript.tokens_total) for t in running]
+        pool.running = Running(total=sum(left), least=min(left, default=0.0))
+    return pool.running

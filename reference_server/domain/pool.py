@@ -36,6 +36,14 @@ class Operation:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """Tokens that running tasks are expected to decode yet: of all together, and of the one that has the least left."""
+
+    total: float
+    least: float
+
+
 @dataclass(slots=True, kw_only=True)
 class Pool:
     """One pool's state.
@@ -46,6 +54,7 @@ class Pool:
         reload_drain_ms: how long what waits and runs may take to finish before a reload ends it.
         is_unloading: its model is Retired and its time is up: it is drained and then unloaded.
         experimental_cpu: its engines decode on a host without a GPU, by the explicit switch (ORCH-1102).
+        running: what runs, as `forecast` last saw it; None = look anew.
     """
 
     id: str
@@ -62,6 +71,7 @@ class Pool:
     experimental_cpu: bool = False
     queue: TaskQueue = field(init=False)
     times: ServiceTimes = field(default_factory=ServiceTimes)
+    running: Running | None = None
 
     def __post_init__(self) -> None:
         self.queue = TaskQueue(self.bounds)

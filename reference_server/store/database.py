@@ -4,6 +4,9 @@ Writes are handed over without waiting; whoever needs them to be on disk awaits 
 next commit. A commit that fails is final: what is in memory is ahead of the file then, and going on would let a task
 run twice after a restart. The file is locked for one process: a second server on the same state folder is refused.
 
+How it stays cheap: each step of SQLite gives the interpreter's lock away and has to win it back from a busy event loop,
+so rows of one statement that follow each other are one step; and one call into the event loop tells all who wait.
+
 Source: OC-CORE-1050; SQLite: https://www.sqlite.org/wal.html.
 """
 
@@ -13,7 +16,10 @@ import os
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +30,41 @@ FORMAT = 2  # of the tables; one more with every change of theirs
 BUSY_S = 5.0
 
 Write = Callable[[sqlite3.Connection], object]
+
+# After a commit for many the next one waits a little for more: where many write, few commits serve all of them sooner.
+# A lone task's commits, its admission's and its start's, never wait.
+CROWD, CROWD_WAIT_S = 8, 0.002
+
+ROWS_A_STEP = (256, 32, 4, 1)  # few sizes, so that SQLite's prepared statements are few
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Of rows: everything before `VALUES`, and the values of one row.
+
+    Attributes:
+        columns: how many values a row has.
+    """
+
+    head: str
+    columns: int
+
+    def of(self, rows: int) -> str:
+        """The statement for so many rows at once."""
+        row = f"({', '.join('?' * self.columns)})"
+        return f"{self.head} VALUES {', '.join([row] * rows)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Work whose result somebody waits for."""
+
+    work: Write
+    done: "asyncio.Future[Any]"
+
+
+_Write = Write | tuple[Insert, tuple[object, ...]] | _Asked
+_Entry = _Write | asyncio.Future[Any]  # a future waits only for what is before it to be on disk
 
 
 class StoreError(Exception):
@@ -58,7 +99,9 @@ class Database:
             if self._lock is not None:
                 self._lock.close()
             raise error if isinstance(error, StoreError) else StoreError(f"{path}: {error}") from error
-        self._queue: queue.SimpleQueue[tuple[Write | None, Callable[[object], None] | None]] = queue.SimpleQueue()
+        self._batch: list[_Entry | None] = []
+        self._handing_over = threading.Lock()
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
 
@@ -74,7 +117,11 @@ class Database:
 
     def write(self, write: Write) -> None:
         """Have `write` run in the next commit. It gets the connection, and must not commit itself."""
-        self._queue.put((write, None))
+        self._hand_over(write)
+
+    def insert(self, insert: Insert, *values: object) -> None:
+        """Have a row inserted in the next commit."""
+        self._hand_over((insert, values))
 
     async def durable(self) -> None:
         """Return when everything written so far is on disk.
@@ -82,7 +129,9 @@ class Database:
         Raises:
             StoreError: it could not be written, for example because the disk is full.
         """
-        await self.run(lambda _: None)
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._hand_over(done)
+        await done
         if self.failure is not None:
             raise self.failure
 
@@ -92,48 +141,75 @@ class Database:
         Raises:
             StoreError: the work or the commit failed.
         """
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[Any] = loop.create_future()
-
-        def report(result: object) -> None:
-            loop.call_soon_threadsafe(_settle, done, result)
-
-        self._queue.put((work, report))
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._hand_over(_Asked(work, done))
         result: T = await done
         return result
 
     def close(self) -> None:
         """Write what is left, and close the file. Idempotent."""
         if self._thread.is_alive():
-            self._queue.put((None, None))
+            self._hand_over(None)
             self._thread.join()
             self._connection.close()
         if self._lock is not None:
             self._lock.close()
 
-    def _work(self) -> None:
-        is_open = True
-        while is_open:
-            batch = [self._queue.get()]
-            while not self._queue.empty():
-                batch.append(self._queue.get())
-            is_open = all(write is not None for write, _ in batch)
-            self._commit([(write, report) for write, report in batch if write is not None])
+    def _hand_over(self, entry: _Entry | None) -> None:
+        """Put `entry` into the batch that the thread takes next, and wake the thread for the first of them."""
+        with self._handing_over:
+            is_first = not self._batch
+            self._batch.append(entry)
+        if is_first:
+            self._wake.put(None)
 
-    def _commit(self, batch: Sequence[tuple[Write, Callable[[object], None] | None]]) -> None:
-        results: list[object] = []
+    def _work(self) -> None:
+        batch: list[_Entry | None] = []
+        while None not in batch:
+            self._wake.get()
+            if len(batch) >= CROWD:
+                time.sleep(CROWD_WAIT_S)
+            with self._handing_over:
+                batch, self._batch = self._batch, []
+            self._commit([entry for entry in batch if entry is not None])
+
+    def _commit(self, batch: Sequence[_Entry]) -> None:
+        waiting = [entry for entry in batch if isinstance(entry, asyncio.Future)]
+        told: list[tuple[asyncio.Future[Any], object]] = [(done, None) for done in waiting]
+        if len(waiting) < len(batch):
+            told += self._write([entry for entry in batch if not isinstance(entry, asyncio.Future)])
+        if told:
+            told[0][0].get_loop().call_soon_threadsafe(_settle, told)
+
+    def _write(self, batch: Sequence[_Write]) -> list[tuple["asyncio.Future[Any]", object]]:
+        """Carry out and commit; the results of what somebody has asked for."""
+        results: list[tuple[asyncio.Future[Any], object]] = []
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            results += [write(self._connection) for write, _ in batch]
+            for insert, entries in groupby(batch, lambda entry: entry[0] if isinstance(entry, tuple) else None):
+                if insert is not None:
+                    self._insert(insert, [entry[1] for entry in entries if isinstance(entry, tuple)])
+                    continue
+                for entry in entries:
+                    if isinstance(entry, _Asked):
+                        results.append((entry.done, entry.work(self._connection)))
+                    elif not isinstance(entry, tuple):
+                        entry(self._connection)
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             self.failure = StoreError(f"the state could not be written: {error}")
-            results = [self.failure] * len(batch)
-        for (_, report), result in zip(batch, results, strict=True):
-            if report is not None:
-                report(result)
+            return [(entry.done, self.failure) for entry in batch if isinstance(entry, _Asked)]
+        return results
+
+    def _insert(self, insert: Insert, rows: list[tuple[object, ...]]) -> None:
+        start = 0
+        while start < len(rows):
+            count = next(size for size in ROWS_A_STEP if size <= len(rows) - start)
+            values = [value for row in rows[start : start + count] for value in row]
+            self._connection.execute(insert.of(count), values)
+            start += count
 
 
 def default_state_dir() -> Path:
@@ -145,13 +221,14 @@ def default_state_dir() -> Path:
     return (base if base.is_absolute() else Path.home() / ".local" / "state") / "llama-orch"
 
 
-def _settle(done: "asyncio.Future[Any]", result: object) -> None:
-    if done.done():  # nobody waits any more
-        return
-    if isinstance(result, Exception):
-        done.set_exception(result)
-    else:
-        done.set_result(result)
+def _settle(results: Sequence[tuple["asyncio.Future[Any]", object]]) -> None:
+    for done, result in results:
+        if done.done():  # nobody waits any more
+            continue
+        if isinstance(result, Exception):
+            done.set_exception(result)
+        else:
+            done.set_result(result)
 
 
 def _lock(folder: Path) -> Any:

@@ -17,7 +17,7 @@ from reference_server.domain.errors import Failure
 from reference_server.domain.task import State, TaskRequest
 from reference_server.domain.transcript import ControlFrame, Frame, TokenFrame, Transcript
 from reference_server.store.base import Admitted, Answer, Clock, Outcome, Record, wall_ms
-from reference_server.store.database import Database, StoreError
+from reference_server.store.database import Database, Insert, StoreError
 
 SCHEMA = (
     """CREATE TABLE IF NOT EXISTS task (
@@ -35,6 +35,10 @@ SCHEMA = (
     ) STRICT""",
 )
 
+ADMIT = Insert(
+    "INSERT OR IGNORE INTO task (id, state, pool_id, is_batch, admitted_wall_ms, request, answer)", columns=7
+)
+
 _json = msgspec.json.Encoder()
 
 log = logging.getLogger(__name__)
@@ -49,10 +53,10 @@ class SqliteStore:
 
     def admit(self, task: Admitted) -> None:
         """Insert a task that waits."""
-        self._write(
-            "INSERT OR IGNORE INTO task (id, state, pool_id, is_batch, admitted_wall_ms, request, answer)"
-            " VALUES (?, 'queued', ?, ?, ?, ?, ?)",
+        self._database.insert(
+            ADMIT,
             task.id,
+            "queued",
             task.pool_id,
             int(task.request.priority == "batch"),
             self._clock(),

@@ -1,10 +1,17 @@
 """JSON log lines on standard error: one a line, with the contract's fields, and never a token, key, prompt or output.
 
+Lines of tasks are as frequent as tasks: they are encoded at once, without structlog's chain, and the lines of one turn
+of the event loop leave in one write. What structlog and the libraries log goes the same way, so that order is kept.
+
 Source: ORCH-3027, OC-CORE-1040, OC-CTRL-2041, OC-CTRL-2050.
 """
 
+import asyncio
+import atexit
 import logging
 import sys
+import threading
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -27,16 +34,57 @@ from reference_server.domain.task import Task
 _json = msgspec.json.Encoder()
 
 
+class Lines:
+    """Lines on their way to standard error; inside an event loop those of one turn of it go together.
+
+    Attributes:
+        level: of the least that is written.
+    """
+
+    def __init__(self) -> None:
+        self.level = logging.INFO
+        self._adding = threading.Lock()
+        self._waiting: list[bytes] = []
+
+    def msg(self, line: bytes) -> None:
+        """Have one line written."""
+        with self._adding:
+            self._waiting.append(line)
+            is_first = len(self._waiting) == 1
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # before the loop, after it, or in another thread
+            self.flush()
+        else:
+            if is_first:
+                loop.call_soon(self.flush)
+
+    debug = info = warning = error = critical = log = msg
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self._adding:
+            lines, self._waiting = self._waiting, []
+        if lines:
+            sys.stderr.buffer.write(b"\n".join(lines) + b"\n")
+            sys.stderr.buffer.flush()
+
+
+LINES = Lines()
+atexit.register(LINES.flush)  # what a loop that was left did not come to
+
+
 def configure(level: str = "INFO") -> None:
     """Send everything that this process logs to standard error, as JSON lines; also what libraries log."""
+    LINES.level = logging.getLevelNamesMapping()[level]
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer(serializer=lambda line, **_: _json.encode(line)),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        wrapper_class=structlog.make_filtering_bound_logger(LINES.level),
+        logger_factory=lambda *_: LINES,
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_Forward()], level=logging.WARNING, force=True)
@@ -76,12 +124,11 @@ class TaskLog:
         """Write the line of one notice."""
         match notice:
             case TaskEnqueued(task):
-                self._log.info("task admitted", **self._fields(task, at_ms))
+                self._write("task admitted", task, at_ms)
             case TaskStarted(task):
-                self._log.info("task started", **self._fields(task, at_ms))
+                self._write("task started", task, at_ms)
             case TaskFinished(task, reason):
-                extra = {"reason": reason} if reason else {}
-                self._log.info(f"task {task.state}", **self._fields(task, at_ms), **extra)
+                self._write(f"task {task.state}", task, at_ms, reason)
             case TaskRejected(engine, failure):
                 self._log.info("task rejected", engine=engine, pool_id=failure.pool_id, last_error=failure.code)
             case BackpressureApplied(engine, policy):
@@ -96,11 +143,24 @@ class TaskLog:
             case SlotQuarantined(pool_id, replica_id):
                 self._log.warning("slot quarantined", pool_id=pool_id, replica_id=replica_id)
 
-    def _fields(self, task: Task, at_ms: int) -> dict[str, object]:
+    def _write(self, event: str, task: Task, at_ms: int, reason: str | None = None) -> None:
+        if LINES.level > logging.INFO:
+            return
+        line = self._line(event, task, at_ms)
+        if task.failure is not None:
+            line["last_error"] = task.failure.code
+        if reason is not None:
+            line["reason"] = reason
+        LINES.msg(_json.encode(line))
+
+    def _line(self, event: str, task: Task, at_ms: int) -> dict[str, object]:
         pool = self._core.pools[task.pool_id]
         queue_ended_ms = task.started_ms if task.started_ms is not None else at_ms
         decode_ms = None if task.started_ms is None else (task.ended_ms or at_ms) - task.started_ms
-        fields: dict[str, object] = {
+        return {
+            "event": event,
+            "level": "info",
+            "timestamp": f"{datetime.now(UTC).replace(tzinfo=None).isoformat()}Z",
             "job_id": task.id,
             "session_id": task.request.session_id,
             "correlation_id": task.request.correlation_id,
@@ -119,6 +179,3 @@ class TaskLog:
             "tokens_in": task.tokens_in,
             "tokens_out": task.transcript.tokens_total,
         }
-        if task.failure is not None:
-            fields["last_error"] = task.failure.code
-        return fields

@@ -7,6 +7,7 @@ Source: ORCH-3028, OC-CORE-1041, OC-METRICS-7101, OC-METRICS-7102.
 """
 
 from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
@@ -30,6 +31,8 @@ from reference_server.domain.replica import Replica
 from reference_server.domain.task import Priority, Task
 from reference_server.engines.base import Usage
 
+M = TypeVar("M", Counter, Histogram)
+
 UNASSIGNED = "unassigned"  # replica_id of a task that no replica has been chosen for
 
 POOL = ("engine", "engine_version", "pool_id")
@@ -42,7 +45,10 @@ DECODE_BUCKETS_MS = (10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000,
 
 
 class Metrics:
-    """All series of one server, in a registry of its own."""
+    """All series of one server, in a registry of its own.
+
+    What moves with every task is found by its labels once (`_child`): the library's own way there is ten times longer.
+    """
 
     def __init__(
         self, core: Core, *, usage: Callable[[str, str], Usage], engine_connections: Callable[[], int]
@@ -52,6 +58,7 @@ class Metrics:
         self._usage = usage
         self._engine_connections = engine_connections
         self.registry = registry = CollectorRegistry()
+        self._children: dict[tuple[object, ...], Any] = {}
 
         def counter(name: str, text: str, labels: tuple[str, ...]) -> Counter:
             return Counter(name, text, labels, registry=registry)
@@ -106,9 +113,9 @@ class Metrics:
         del at_ms
         match notice:
             case TaskEnqueued(task):
-                self.enqueued.labels(*self._pool(task), UNASSIGNED, task.request.priority).inc()
+                self._child(self.enqueued, *self._pool(task), UNASSIGNED, task.request.priority).inc()
             case TaskStarted(task):
-                self.started.labels(*self._replica(task), task.request.priority).inc()
+                self._child(self.started, *self._replica(task), task.request.priority).inc()
             case TaskFinished(task, reason):
                 self._finished(task, reason)
             case TaskRejected(engine, failure):
@@ -138,18 +145,25 @@ class Metrics:
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type
 
+    def _child(self, series: M, *labels: str) -> M:
+        key = (series, *labels)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = series.labels(*labels)
+        return cast("M", child)
+
     def _finished(self, task: Task, reason: str | None) -> None:
         if reason is not None:
-            self.canceled.labels(*self._replica(task), reason).inc()
+            self._child(self.canceled, *self._replica(task), reason).inc()
         if task.started_ms is None or task.ended_ms is None:
             return
-        self.tokens_out.labels(*self._replica(task)).inc(task.transcript.tokens_total)
-        self.tokens_in.labels(*self._replica(task)).inc(task.tokens_in)
+        self._child(self.tokens_out, *self._replica(task)).inc(task.transcript.tokens_total)
+        self._child(self.tokens_in, *self._replica(task)).inc(task.tokens_in)
         labels = (*self._pool(task), task.request.priority)
         if task.first_token_ms is not None:
-            self.first_token.labels(*labels).observe(task.first_token_ms - task.started_ms)
+            self._child(self.first_token, *labels).observe(task.first_token_ms - task.started_ms)
         if task.state == "ended":
-            self.decode.labels(*labels).observe(task.ended_ms - task.started_ms)
+            self._child(self.decode, *labels).observe(task.ended_ms - task.started_ms)
 
     def _refresh(self) -> None:
         """Set the gauges from the state now, and let every series of a known replica exist."""

@@ -88,15 +88,19 @@ class EnvelopeHandler(RequestHandler):
         super().__init__(*parts, **settings)
         self._current = current
 
+    async def _drain_helper(self) -> None:
+        """Wait until the client takes what was written, with a limit: the one place where a write waits."""
+        async with asyncio.timeout(self._current.config.http.slow_reader_ms / 1000):
+            await super()._drain_helper()
+
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer to its end, or no further than its client takes it in time."""
-        limit_ms = self._current.config.http.slow_reader_ms
         try:
-            async with asyncio.timeout(limit_ms / 1000):
-                return await super().finish_response(request, resp, start_time)
+            return await super().finish_response(request, resp, start_time)
         except TimeoutError:
+            limit_ms = self._current.config.http.slow_reader_ms
             log.warning("a client took nothing of its answer for %d ms and was cut off", limit_ms)
             if self.transport is not None:
                 self.transport.abort()

@@ -58,7 +58,6 @@ async def stream(request: web.Request) -> web.StreamResponse:
                 response,
                 told=request.app[ORCHESTRATOR].require_told,
                 keep_alive_s=http.keep_alive_ms / 1000,
-                slow_s=http.slow_reader_ms / 1000,
             )
         except RefusedError:
             transport.abort()  # the end is on no disk: after the next start there may be another one
@@ -74,7 +73,6 @@ async def _copy(
     *,
     told: Callable[[], Awaitable[None]],
     keep_alive_s: float,
-    slow_s: float,
 ) -> None:
     """Send frames as they come; the terminal one when it will hold after a kill, too (OC-CORE-1054)."""
     loop = asyncio.get_running_loop()
@@ -86,13 +84,11 @@ async def _copy(
         if not chunk and loop.time() - silent_since >= keep_alive_s:
             chunk = sse.KEEP_ALIVE
         if chunk:
-            async with asyncio.timeout(slow_s):
-                await response.write(chunk)
+            await response.write(chunk)
             silent_since = loop.time()
         else:
             await reader.wait(silent_since + keep_alive_s - loop.time())
-    async with asyncio.timeout(slow_s):
-        await response.write_eof()
+    await response.write_eof()
 
 
 def first_frame_of(request: web.Request, task: Task) -> int:

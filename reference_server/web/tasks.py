@@ -5,8 +5,10 @@ Source: ORCH-2001, ORCH-2003, OC-CTRL-2010, OC-CTRL-2012.
 
 import uuid
 
+import msgspec
 from aiohttp import web
 
+from contracts.models.data import AdmissionResponse
 from contracts.models.data import Task as TaskBody
 from reference_server.domain import frames
 from reference_server.domain.task import Task
@@ -15,6 +17,8 @@ from reference_server.web.artifacts import address, trace_of
 from reference_server.web.errors import EdgeError
 from reference_server.web.keys import CONFIG, ORCHESTRATOR
 from reference_server.web.middleware import CORRELATION_KEY
+
+_json = msgspec.json.Encoder()
 
 
 def uuid_of(request: web.Request) -> str:
@@ -49,13 +53,14 @@ async def submit(request: web.Request) -> web.Response:
     """Admit a task: 202 with its place in the queue."""
     wanted = body.task_request(await body.read(request, TaskBody), correlation_id=request[CORRELATION_KEY])
     task = await request.app[ORCHESTRATOR].submit(wanted)
-    admission = {
-        "task_id": task.id,
-        "queue_position": task.queue_position,
-        "predicted_start_ms": task.predicted_start_ms,
-        "backoff_ms": task.backoff_ms,
-    }
-    return web.json_response(admission, status=202, headers=budget_headers(request, task))
+    admission = AdmissionResponse(
+        task_id=task.id,
+        queue_position=task.queue_position,
+        predicted_start_ms=task.predicted_start_ms,
+        backoff_ms=task.backoff_ms,
+    )
+    headers = {"Content-Type": "application/json; charset=utf-8", **budget_headers(request, task)}
+    return web.Response(body=_json.encode(admission), status=202, headers=headers)
 
 
 def budget_headers(request: web.Request, task: Task) -> dict[str, str]:

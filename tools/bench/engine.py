@@ -79,7 +79,9 @@ class Connection(asyncio.Protocol):
             return
         self._received = b""
         method, path, _ = head.split(b" ", 2)
-        if method == b"POST":
+        if method == b"POST" and path != b"/v1/completions":
+            self._answer(path.decode(), b"404 Not Found")  # it generates: it neither embeds nor counts
+        elif method == b"POST":
             self._wanted = json.loads(body).get("max_tokens", 16)
             self._transport.write(HEAD)
             self._pace.streams.add(self)
@@ -106,7 +108,7 @@ class Connection(asyncio.Protocol):
         self._pace.streams.discard(self)
         self._transport.close()
 
-    def _answer(self, path: str) -> None:
+    def _answer(self, path: str, status: bytes = b"200 OK") -> None:
         facts: dict[str, Any] = {
             "/version": {"version": "bench-1"},
             "/v1/models": {"object": "list", "data": [MODEL]},
@@ -114,7 +116,7 @@ class Connection(asyncio.Protocol):
         }
         body = json.dumps(facts.get(path, {})).encode()
         self._transport.write(
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+            b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + body
         )
 
 

@@ -77,7 +77,7 @@ async def _admit(url: str, count: int) -> list[str]:
 
 def admissions_per_core_s(folder: Path) -> float:
     """Admissions for a second of the server's CPU, with token, journal, queue, metrics and logs."""
-    with subjects.engine(folder, tokens_per_s=2.0, burst=1) as port, subjects.ours(port, folder) as hop:
+    with subjects.engine(folder, tokens_per_s=0.2, burst=1) as port, subjects.ours(port, folder) as hop:
         asyncio.run(_admit(hop.url, CONNECTIONS * 20))
         before = hop.cpu_s()
         admitted = asyncio.run(_admit(hop.url, ADMISSIONS))
@@ -102,7 +102,7 @@ async def _idle(url: str, ids: list[str], measure: Callable[[], int]) -> int:
 
 def idle_stream_bytes(folder: Path) -> float:
     """Memory for one more stream of a task that waits."""
-    with subjects.engine(folder, tokens_per_s=2.0, burst=1) as port, subjects.ours(port, folder) as hop:
+    with subjects.engine(folder, tokens_per_s=0.2, burst=1) as port, subjects.ours(port, folder) as hop:
         ids = asyncio.run(_admit(hop.url, CONNECTIONS * 4))[-IDLE_TASKS:]
         asyncio.run(_idle(hop.url, ids[:2], hop.resident_bytes))
         before = hop.resident_bytes()

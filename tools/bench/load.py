@@ -41,7 +41,7 @@ def task(tokens: int, **changes: object) -> dict[str, object]:
         "ctx": tokens + 1_000,
         "priority": "interactive",
         "max_tokens": tokens,
-        "deadline_ms": 3_600_000,
+        "deadline_ms": 1_000_000_000,
         "prompt": "Count to nine:",
     }
     return body | changes

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reference_server.domain.tests.builders import request
 from reference_server.domain.transcript import Transcript
+from reference_server.store.base import Admitted, Answer
 from reference_server.store.database import FILE, Database, StoreError, default_state_dir
 from reference_server.store.sqlite import SCHEMA, SqliteStore, _frames, _transcript
 
@@ -80,3 +82,33 @@ def test_the_default_state_folder_is_where_such_folders_are(
     monkeypatch.setenv("XDG_STATE_HOME", variable)
 
     assert Path(expected) == default_state_dir()
+
+
+@pytest.mark.req("OC-CORE-1050")
+@pytest.mark.parametrize("count", [1, 3, 4, 35, 300])
+async def test_a_crowd_that_shares_a_commit_keeps_its_order(tmp_path: Path, count: int) -> None:
+    database = Database(tmp_path, schema=SCHEMA)
+    store = SqliteStore(database)
+    ids = [str(number) for number in range(count)]
+    for task_id in ids:
+        store.admit(Admitted("p", request(task_id), Answer(0, 0, 0)))
+        store.claim(task_id)  # between two rows of one statement
+    for task_id in ids:
+        store.admit(Admitted("p", request(f"more-{task_id}"), Answer(0, 0, 0)))
+    assert await store.durable()
+
+    kept = await store.snapshot()
+    database.close()
+    assert [record.request.task_id for record in kept] == [*ids, *(f"more-{task_id}" for task_id in ids)]
+    assert {record.state for record in kept[:count]} == {"running"}
+
+
+@pytest.mark.req("OC-CORE-1050")
+async def test_one_write_that_fails_fails_all_who_share_its_commit(tmp_path: Path) -> None:
+    database = Database(tmp_path, schema=SCHEMA)
+    store = SqliteStore(database)
+    store.admit(Admitted("p", request("a"), Answer(0, 0, 0)))
+    database.write(lambda connection: connection.execute("no such statement"))
+
+    assert (False, False) == (await store.durable(), await store.durable())
+    database.close()

@@ -42,7 +42,7 @@ async def test_the_end_waits_for_the_journal() -> None:
     async def told() -> None:
         await written.wait()
 
-    copying = asyncio.ensure_future(_copy(canceled_reader(), response, told=told, keep_alive_s=9, slow_s=9))
+    copying = asyncio.ensure_future(_copy(canceled_reader(), response, told=told, keep_alive_s=9))
     await asyncio.sleep(0.02)
     assert b"event: error" not in response.sent
 
@@ -59,6 +59,6 @@ async def test_an_end_that_cannot_be_written_down_is_told_to_nobody() -> None:
         raise RefusedError(Failure(code="INTERNAL", message="full", retriable=False))
 
     with pytest.raises(RefusedError):
-        await _copy(canceled_reader(), response, told=told, keep_alive_s=9, slow_s=9)
+        await _copy(canceled_reader(), response, told=told, keep_alive_s=9)
 
     assert b"event: error" not in response.sent
