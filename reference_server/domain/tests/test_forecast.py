@@ -32,6 +32,7 @@ def test_a_prediction_follows_a_slot_that_changes_hands_at_once() -> None:
     last = subject.submit(request("c", max_tokens=100), tokens_in=1, now_ms=0)
     assert subject.predicted_start_ms(last) == 2_000
 
+    first.first_token_ms = 1
     subject.finish(first.id, Finish(finish_reason="stop", tokens_in=1, tokens_out=100, kv_warm=False), 1_000)
     subject.release(first, 1_000)
 
