@@ -2,30 +2,31 @@
 Feature: Shutdown
   A server that is told to stop finishes what runs, tells the rest to come again, and exits cleanly.
 
-  Background:
-    Given a server of its own
-
   Scenario: an idle server stops at once
-    Given a task that has ended
+    Given a server of its own
+    And a task that has ended
     When the server is told to stop
     Then it exits with 0 within 3000 ms
 
   Scenario: running work is finished and its reader gets all of it
-    Given a running task of 100 tokens
+    Given a server that drains for 60000 ms
+    And a running task of 100 tokens
     And a reader of it
     When the server is told to stop
     Then the reader gets the whole stream
     And it exits with 0 within 10000 ms
 
   Scenario: waiting work is told to come again
-    Given every slot is busy
+    Given a server of its own
+    And every slot is busy
     And a task that waits
     And a reader of it
     When the server is told to stop
     Then its stream ends with POOL_UNREADY, retriable
 
   Scenario: new work is refused while the server drains
-    Given a running task
+    Given a server of its own
+    And a running task
     When the server is told to stop
     Then a new task is refused with POOL_UNREADY
 

@@ -163,8 +163,10 @@ def run(selection: Selection, listeners: Sequence[Listener], *, gaps: Mapping[st
 
 def exit_code(code: int, result: Result) -> int:
     """The run's exit code, from that of its process and from what was told of its checks."""
-    if code not in (EXIT_PASS, EXIT_FAIL) or (code == EXIT_FAIL and not result.finished):
+    if code not in (EXIT_PASS, EXIT_FAIL):
         return code
+    if not result.finished:
+        return EXIT_COULD_NOT_RUN if code == EXIT_FAIL else code  # pytest itself has come to grief
     if result.failures or result.closed_gaps:
         return EXIT_FAIL
     return EXIT_COULD_NOT_RUN if result.counts[Outcome.UNKNOWN] else EXIT_PASS

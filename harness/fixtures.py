@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from harness.stash import HISTORY
+
 if TYPE_CHECKING:
     from harness.client import Client
     from harness.engines.real_engine import RealEngine
@@ -62,6 +64,7 @@ def servers(
         () if options.server_url else command,
         folder=tmp_path_factory.mktemp("servers"),
         replica=real_engine.replica if real_engine is not None else None,
+        engine_pid=real_engine.process.pid if real_engine is not None else None,
     )
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -91,11 +94,12 @@ def target(request: pytest.FixtureRequest, servers: "Servers") -> "Target":
 
 
 @pytest.fixture
-def history() -> "History":
+def history(request: pytest.FixtureRequest) -> "History":
     """Everything that this test sends and gets."""
     from harness.history import History
 
-    return History()
+    made: History = request.node.stash.setdefault(HISTORY, History())
+    return made
 
 
 @pytest.fixture

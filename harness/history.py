@@ -184,11 +184,13 @@ class History:
 
     Attributes:
         fired: whether the fault that it is about has happened; None = it is about none.
+        figures: what was measured, by name; a name ends with its unit.
     """
 
     exchanges: list[Exchange] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
     fired: bool | None = None
+    figures: dict[str, float] = field(default_factory=dict)
 
     @property
     def sent(self) -> int:

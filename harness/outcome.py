@@ -48,3 +48,7 @@ class LateError(UnknownError):
 
 class HangError(AssertionError):
     """A wait reached its deadline."""
+
+
+class TooLateError(AssertionError):
+    """Something came, and later than it had to."""

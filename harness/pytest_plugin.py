@@ -18,6 +18,7 @@ import pytest
 
 from harness.outcome import LateError, Outcome, UnknownError
 from harness.registry.check import PROFILES
+from harness.stash import FAILED_STEP, HISTORY
 
 pytest_plugins = ("harness.fixtures", "harness.registry.pytest_hooks")
 
@@ -36,9 +37,6 @@ MARKS = (
 
 ASSERTED = pytest.StashKey[int]()
 """How many `then` steps of a scenario have run to their end."""
-
-FAILED_STEP = pytest.StashKey[str]()
-"""The kind (`given`, `when`, `then`) of the step that raised."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -204,8 +202,9 @@ def pytest_runtest_makereport(
     item.user_properties.append(("outcome", str(verdict.outcome)))
     report.user_properties = list(item.user_properties)
     told = verdict.told()
-    if verdict.outcome not in (Outcome.PASS, Outcome.NOT_APPLICABLE) and "history" in getattr(item, "funcargs", {}):
-        told["trace"] = item.funcargs["history"].told()  # type: ignore[attr-defined]  # of a function
+    if (history := item.stash.get(HISTORY, None)) is not None:
+        told["figures"] = history.figures
+        told["trace"] = [] if verdict.outcome in (Outcome.PASS, Outcome.NOT_APPLICABLE) else history.told()
     report.verdict = told  # type: ignore[attr-defined]  # for those who listen to reports, in other processes too
     return report
 

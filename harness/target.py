@@ -90,6 +90,7 @@ class Servers:
             says its address in its ready line.
             Empty: servers cannot be started at all, because the one under test was given by its URL.
         replica: the replica that pools get: the real engine's address, or None for the embedded one.
+        engine_pid: of that engine, where the harness has started it.
         folder: for configuration files and logs.
         wrap: what to speak to instead of a server's own address.
     """
@@ -100,9 +101,11 @@ class Servers:
         *,
         folder: Path,
         replica: Settings | None = None,
+        engine_pid: int | None = None,
         wrap: Callable[[str], str] = str,
     ) -> None:
         self.replica = replica
+        self._engine_pid = engine_pid
         self._wrap = wrap
         self._command = tuple(command)
         self._folder = folder
@@ -150,6 +153,11 @@ class Servers:
         self._started[f"#{self._count}"] = target
         target.capabilities()
         return target
+
+    def pids(self, target: Target) -> tuple[int, ...]:
+        """What the harness has started of a target: its server, and the engine."""
+        found = (target.process.pid if target.process is not None else None, self._engine_pid)
+        return tuple(pid for pid in found if pid is not None)
 
     def stop(self) -> None:
         """Stop everything that still runs."""

@@ -32,7 +32,7 @@ class Verdict:
     def told(self) -> dict[str, Any]:
         """In plain types, as it travels between processes."""
         found = [asdict(violation) for violation in self.violations]
-        return {"outcome": str(self.outcome), "message": self.message, "violations": found, "trace": []}
+        return {"outcome": str(self.outcome), "message": self.message, "violations": found, "trace": [], "figures": {}}
 
 
 def verdict_of(error: BaseException | None, *, in_given: bool, level_of: LevelOf) -> Verdict:

@@ -77,7 +77,8 @@ def it_is_the_engines_own_answer(world: World) -> None:
 def the_engine_is_idle(world: World, within_ms: int) -> None:
     url = world.engine_url
     assert url is not None
-    world.wait(lambda: busy_slots(url) == 0, what="an idle slot in the engine's own /slots", deadline_ms=within_ms)
+    what = "an idle slot in the engine's own /slots"
+    world.wait_within(lambda: busy_slots(url) == 0, within_ms, what=what, figure="engine_idle_ms")
 
 
 @then("started names the engine's own version and the digest of its model")

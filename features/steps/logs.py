@@ -9,7 +9,7 @@ from pytest_bdd import parsers, then, when
 
 from features.steps.hostile import dumped
 from features.steps.requests import JSON
-from features.steps.world import SOON_MS, World
+from features.steps.world import ANSWER_MS, World
 from harness.history import parsed
 
 
@@ -23,15 +23,15 @@ def lines(world: World) -> list[dict[str, Any]]:
     return [value for _, value in found]
 
 
-def lines_of(world: World, name: str) -> list[dict[str, Any]]:
-    """The lines about one task: its admission, its start and its end, once all three are there."""
+def lines_of(world: World, name: str, count: int = 3) -> list[dict[str, Any]]:
+    """The lines about one task, once so many are there: its admission, its start and its end are three."""
     task_id = world.task_id(name)
 
     def about() -> list[dict[str, Any]]:
         found = [line for line in lines(world) if line.get("job_id") == task_id]
-        return found if len(found) >= 3 else []
+        return found if len(found) >= count else []
 
-    return world.wait(about, what="three log lines about the task", deadline_ms=SOON_MS)
+    return world.wait(about, what=f"{count} log lines about the task", deadline_ms=ANSWER_MS)
 
 
 @when(parsers.parse('a task with the prompt "{prompt}" is submitted'))
@@ -56,7 +56,7 @@ def its_lines_are_as_agreed(world: World) -> None:
 
 @then("the line of its admission has queue_position and predicted_start_ms")
 def the_admission_is_logged(world: World) -> None:
-    admission = lines_of(world, "task")[0]
+    admission = lines_of(world, "task", 1)[0]
     told = world.answers[0].json
     fields = ("queue_position", "predicted_start_ms")
     assert [told[name] for name in fields] == [admission[name] for name in fields]
@@ -83,4 +83,4 @@ def the_logs_have_no_output(world: World) -> None:
 
 @then(parsers.parse('the log line of its admission has the correlation id "{value}"'))
 def the_line_has_the_id(world: World, value: str) -> None:
-    assert value == lines_of(world, "task")[0]["correlation_id"]
+    assert value == lines_of(world, "task", 1)[0]["correlation_id"]

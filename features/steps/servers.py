@@ -129,7 +129,7 @@ def the_server_is_told_to_stop(world: World) -> None:
 def it_exits(world: World, code: int, within_ms: int) -> None:
     process = world.target.process
     assert process is not None
-    world.wait(lambda: process.exit_code is not None, what="the server to exit", deadline_ms=within_ms)
+    world.wait_within(lambda: process.exit_code is not None, within_ms, what="the server to exit", figure="exit_ms")
     assert code == process.exit_code, (
         f"exit code {process.exit_code}; its log ends with {process.stderr.read_text()[-800:]}"
     )
@@ -148,7 +148,8 @@ def the_server_is_idle(world: World, within_ms: int) -> None:
         health = world.client.request("GET", f"/v1/pools/{world.service.pool_id}/health").json
         return 0 == health["metrics"].get("slots_active", 0) and world.is_idle()
 
-    world.wait(is_idle, what="no waiting task, no slot in use and no open engine connection", deadline_ms=within_ms)
+    what = "no waiting task, no slot in use and no open engine connection"
+    world.wait_within(is_idle, within_ms, what=what, figure="idle_ms")
 
 
 @then("a new task is refused with POOL_UNREADY")

@@ -64,9 +64,8 @@ def the_session_is_gone(world: World) -> None:
 @then(parsers.parse("the session is gone within {within_ms:d} ms"))
 def the_session_is_gone_soon(world: World, within_ms: int) -> None:
     path = f"/v1/sessions/{world.session_id}"
-    world.wait(
-        lambda: world.client.request("GET", path).status == 404, what="the session to expire", deadline_ms=within_ms
-    )
+    is_gone = lambda: world.client.request("GET", path).status == 404  # noqa: E731 - one line of a wait
+    world.wait_within(is_gone, within_ms, what="the session to expire", figure="session_expiry_ms")
     the_session_is_gone(world)
 
 

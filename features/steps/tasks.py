@@ -200,7 +200,9 @@ def its_state_is(world: World, state: str) -> None:
 
 @then(parsers.parse("its state is {state} within {within_ms:d} ms"))
 def its_state_is_soon(world: World, state: str, within_ms: int) -> None:
-    world.wait_state("task", state, deadline_ms=within_ms)
+    world.wait_within(
+        lambda: world.state("task") == state, within_ms, what=f"the task to be {state}", figure="state_ms"
+    )
 
 
 @then(parsers.parse("it ends with {code}, and has not started"))
@@ -260,7 +262,9 @@ def the_last_has_moved_up(world: World) -> None:
 
 @then(parsers.parse("the task that waits starts within {within_ms:d} ms"))
 def the_waiting_task_starts(world: World, within_ms: int) -> None:
-    world.wait_state("task", "running", "ended", deadline_ms=within_ms)
+    started = ("running", "ended")
+    what = "the start of the task that waits"
+    world.wait_within(lambda: world.state("task") in started, within_ms, what=what, figure="slot_free_ms")
 
 
 @then("its answer tells its place and when it will start")

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import pytest
 
 from harness.checks.metrics import Scrape, parse
-from harness.client import Client, fresh_id
+from harness.client import POLL_MS, Client, fresh_id
 from harness.history import Exchange, History, Stream
+from harness.lateness import Stopwatch, require_within
 from harness.outcome import HangError, NotTestableError
 from harness.service import Service
 from harness.stream_reader import StreamReader
@@ -19,7 +20,6 @@ from harness.target import Servers, Target
 
 T = TypeVar("T")
 
-SOON_MS = 1_000  # the time within which freed things are free (ORCH-3017)
 ANSWER_MS = 10_000  # for what takes some tokens on the slowest engine
 END_MS = 60_000  # for what may take a few hundred tokens on a small CPU
 NO_DEADLINE_MS = 24 * 3_600_000  # a deadline that no queue in a test reaches
@@ -113,6 +113,7 @@ class World:
     def submit(self, name: str, body: dict[str, Any]) -> Exchange:
         """Submit a task under a name; the answer is the scenario's last answer."""
         self.bodies[name] = body
+        self.notes["submitted"] = self.stopwatch()
         answer = self.client.submit(body)
         self.answers.append(answer)
         return answer
@@ -168,6 +169,38 @@ class World:
     def wait(self, condition: Callable[[], T], *, what: str, deadline_ms: float = ANSWER_MS) -> T:
         """Wait for a condition, reading streams meanwhile."""
         return self.client.wait_until(condition, deadline_ms=deadline_ms, what=what)
+
+    def stopwatch(self) -> Stopwatch:
+        """Takes a time from here on; what we have started and it depends on counts as ours."""
+        return Stopwatch(self.servers.pids(self.target))
+
+    def wait_within(self, condition: Callable[[], T], within_ms: float, *, what: str, figure: str) -> T:
+        """Wait for a condition that a sentence gives so much time.
+
+        Args:
+            what: for the report: what did not come.
+            figure: the name of the time it took there.
+
+        Raises:
+            HangError: it did not come.
+            TooLateError: it came later.
+            LateError: it came later, and the harness itself was late by more than that.
+        """
+        watch = self.stopwatch()
+        while not (value := condition()):
+            if watch.is_over(within_ms):
+                raise watch.hang(what)
+            self.client.pump(wait_ms=POLL_MS)
+        self.judge(watch, within_ms, what=what, figure=figure)
+        return value
+
+    def judge(
+        self, watch: Stopwatch, within_ms: float, *, what: str, figure: str, took_ms: float | None = None
+    ) -> None:
+        """Note a time as a figure, and hold it to its limit; `took_ms` where it is not the watch's own by now."""
+        took_ms, late_ms = watch.elapsed_ms if took_ms is None else took_ms, watch.late_ms()
+        self.history.figures |= {figure: round(took_ms, 1), "harness_late_ms": round(late_ms, 1)}
+        require_within(took_ms, within_ms, late_ms=late_ms, what=what)
 
     def scrape(self) -> Scrape:
         """The metrics now."""

@@ -77,6 +77,9 @@ class ConsoleReport:
         self._print_not_applicable()
         for check in result.closed_gaps:
             self._console.print(f"[bold red]closed gap[/]: {check} passes; remove its line", highlight=False)
+        for name, figure in result.figures.items():
+            of = f"median {figure['median']:g} (at most {figure['max']:g}, {figure['count']:g} checks)"
+            self._console.print(f"[dim]figure[/] {name:30} {of}", highlight=False)
         if result.finished:
             counts = ", ".join(
                 f"[{STYLES[outcome]}]{result.counts[outcome]} {outcome}[/]"

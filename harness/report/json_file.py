@@ -28,6 +28,7 @@ def as_json(result: Result, *, exit_code: int, options: list[str], implementatio
         "counts": {str(outcome): count for outcome, count in sorted(result.counts.items())},
         "requirements": {identifier: str(outcome) for identifier, outcome in result.requirements.items()},
         "checks": {check: str(outcome) for check, outcome in sorted(result.checks.items())},
+        "figures": result.figures,
         "gaps": result.gaps,
         "closed_gaps": result.closed_gaps,
         "scenarios": [

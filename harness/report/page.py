@@ -35,6 +35,7 @@ def page(report: Mapping[str, Any]) -> str:
         f"<p>{escape(str(target.get('url', 'no server')))} ({escape(engines)}): {counts or 'nothing was judged'}.",
         f" Exit code {report['exit_code']}. {escape(report['stopped'])}</p>",
         *_failures(report),
+        *_figures(report),
         *_matrix(report),
         "</body></html>\n",
     ]
@@ -61,6 +62,16 @@ def _failures(report: Mapping[str, Any]) -> Iterator[str]:
             yield "".join(f"<pre>{escape(text)}</pre>" for text in entry["trace"])
             yield "</details>"
         yield "</article>"
+
+
+def _figures(report: Mapping[str, Any]) -> Iterator[str]:
+    if not report["figures"]:
+        return
+    yield "<h2>Figures</h2><table id=figures><thead><tr><th>figure<th>checks<th>least<th>median<th>most</tr></thead>"
+    for name, figure in report["figures"].items():
+        cells = "".join(f'<td class="n">{figure[of]:g}' for of in ("count", "min", "median", "max"))
+        yield f"<tr><td><code>{escape(name)}</code>{cells}</tr>"
+    yield "</table>"
 
 
 def _matrix(report: Mapping[str, Any]) -> Iterator[str]:

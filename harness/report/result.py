@@ -4,6 +4,7 @@ import re
 import shlex
 from collections import Counter
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 from harness.outcome import Outcome
@@ -124,6 +125,18 @@ class Result:
             for identifier in {*entry.scenario.requirements, *(v["req"] for v in entry.violations)}:
                 found.setdefault(identifier, []).append(entry.outcome)
         return {i: outcome for i, outcomes in sorted(found.items()) if (outcome := worst(outcomes)) is not None}
+
+    @property
+    def figures(self) -> dict[str, dict[str, float]]:
+        """What was measured, by name: how often, and the least, the median and the most of it."""
+        found: dict[str, list[float]] = {}
+        for entry in self.finished:
+            for name, value in entry.figures.items():
+                found.setdefault(name, []).append(value)
+        return {
+            name: {"count": len(values), "min": min(values), "median": median(values), "max": max(values)}
+            for name, values in sorted(found.items())
+        }
 
     @property
     def closed_gaps(self) -> list[str]:

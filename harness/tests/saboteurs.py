@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+import json
+import math
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -97,6 +99,32 @@ class ForgetsTheReader(Fault):
 class NoRetryAfter(Fault):
     def headers(self, headers: dict[str, str]) -> None:
         headers.pop("Retry-After", None)
+
+
+class ScalesRetryAfter(Fault):
+    """Tells another wait than the server has worked out, the same in headers and body."""
+
+    def __init__(self, factor: float) -> None:
+        self._factor = factor
+
+    def headers(self, headers: dict[str, str]) -> None:
+        if "X-Backoff-Ms" in headers:
+            wait_ms = max(1, round(int(headers["X-Backoff-Ms"]) * self._factor))
+            headers |= {"X-Backoff-Ms": str(wait_ms), "Retry-After": str(math.ceil(wait_ms / 1000))}
+
+    def body(self, path: str, body: bytes) -> bytes:
+        told = json.loads(body) if body.startswith(b"{") else {}
+        if told.get("retry_after_ms") is None:
+            return body
+        return json.dumps({**told, "retry_after_ms": max(1, round(told["retry_after_ms"] * self._factor))}).encode()
+
+
+class SaysConstantStart(Fault):
+    """Predicts the same start for everybody."""
+
+    def body(self, path: str, body: bytes) -> bytes:
+        told = json.loads(body) if path == "/v1/tasks" else {}
+        return json.dumps({**told, "predicted_start_ms": 70}).encode() if "predicted_start_ms" in told else body
 
 
 class IdOfItsOwn(Fault):

@@ -1,5 +1,6 @@
 """The features bite: a good server passes them, and each bad one is caught by the scenario that is meant for it."""
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from harness.outcome import Outcome
 from harness.report.result import Result
 from harness.target import REFERENCE_SERVER, Servers, Target
 from harness.tests import saboteurs
+from harness.tests.lying_server import LIES as LYING
 from harness.tests.saboteurs import Fault, sabotaged
 
 TOKEN_ENV = "TEETH_TOKEN"
@@ -100,8 +102,43 @@ def test_scenarios_with_settings_of_their_own_do_not_apply_to_a_url(
     assert "given by its URL" in entry.message
 
 
+LAUNCH = f"{sys.executable} -m harness.tests.lying_server {{}} --config {{{{config}}}}"
+
+LIES = [
+    ("too-short", "test_who_comes_again", "OC-CORE-1044"),
+    ("too-long", "test_who_comes_again", "OC-CORE-1045"),
+    ("constant-start", "test_a_predicted_start", "OC-CORE-1042"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.req("OC-TEST-7006")
+@pytest.mark.parametrize(("lie", "keyword", "req"), LIES, ids=[lie for lie, _, _ in LIES])
+def test_a_server_that_lies_about_times_is_caught(lie: str, keyword: str, req: str) -> None:
+    gathered = Gathered()
+
+    code = run(Selection(launch=LAUNCH.format(lie), keyword=keyword, jobs=1), [gathered])
+
+    (entry,) = gathered.result.finished
+    assert (1, Outcome.FAIL) == (code, entry.outcome), (gathered.log, entry)
+    assert req in {violation["req"] for violation in entry.violations}
+
+
+@pytest.mark.slow
+@pytest.mark.req("OC-TEST-7006", "OC-TEST-7035")
+def test_a_server_that_tells_true_times_passes_through_the_same_proxy() -> None:
+    """Or the machine is too busy to tell, which the outcome says; a failure it never is."""
+    gathered = Gathered()
+
+    run(Selection(launch=LAUNCH.format("none"), keyword="test_who_comes_again or test_a_predicted_start"), [gathered])
+
+    assert 2 == len(gathered.result.finished), gathered.log
+    assert [] == gathered.result.failures
+    assert gathered.result.figures["predicted_start_error_ms"]["count"] == 1
+
+
 def test_saboteurs_are_all_used() -> None:
     faults = {value for value in vars(saboteurs).values() if isinstance(value, type) and issubclass(value, Fault)}
     used = {type(make(Target("http://x", token="t"))) for make, _, _ in CASES}
 
-    assert faults - {Fault} == used
+    assert faults - {Fault} == used | {type(LYING[lie]) for lie, _, _ in LIES}

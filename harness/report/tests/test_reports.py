@@ -16,6 +16,7 @@ from harness.report.badge import badge
 from harness.report.console import ConsoleReport
 from harness.report.gaps import GapsError, load
 from harness.report.json_file import JsonReport, as_json
+from harness.report.page import page
 from harness.report.result import Planned, Result, repeat_command
 from harness.report.submitted import problems, reports_in
 
@@ -100,6 +101,17 @@ def test_the_terminal_shows_what_failed_by_which_sentence_and_how_to_repeat_it()
     assert "4 of 4 scenarios: 1 PASS, 1 FAIL, 1 NOT_APPLICABLE, 1 HANG" in text
 
 
+@pytest.mark.req("OC-TEST-7035")
+def test_what_was_measured_is_in_every_report() -> None:
+    result = gathered({})
+    report = as_json(result, exit_code=1, options=[], implementation={})
+
+    assert {"error_ms": {"count": 4, "min": 3.5, "median": 3.5, "max": 3.5}} == report["figures"]
+    assert "error_ms" in shown(EVENTS, code=1)
+    assert "median 3.5 (at most 3.5, 4 checks)" in shown(EVENTS, code=1)
+    assert '<code>error_ms</code><td class="n">4<td class="n">3.5' in page(report)
+
+
 @pytest.mark.parametrize(
     ("events", "code", "log", "expected"),
     [
@@ -179,7 +191,7 @@ def test_known_gaps_are_strict_both_ways(gaps: dict[str, str], closed: list[str]
         pytest.param(["PASS"], 0, 0, id="pass"),
         pytest.param(["PASS", "UNKNOWN"], 1, 3, id="unknown"),
         pytest.param(["FAIL", "UNKNOWN"], 1, 1, id="fail"),
-        pytest.param([], 1, 1, id="nothing-told"),
+        pytest.param([], 1, 3, id="pytest-came-to-grief"),
         pytest.param(["PASS"], 3, 3, id="could-not-run"),
     ],
 )

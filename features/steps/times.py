@@ -1,0 +1,149 @@
+"""Times that a server tells: when to come again, and when a task will start."""
+
+from dataclasses import dataclass
+
+from pytest_bdd import given, parsers, then, when
+
+from features.steps.world import END_MS, World
+from harness.checks.times import (
+    Comeback,
+    Predicted,
+    prediction_figures,
+    predictions_follow_the_queue,
+    retry_after_is_kept,
+)
+from harness.expect import require
+from harness.history import Exchange, now_ms
+from harness.lateness import Stopwatch
+from harness.outcome import NotApplicableError, NotTestableError
+
+TOKEN_MS = 10
+FIRST_MS, STEP_MS = 300, 90  # how long the slots of the pools are still busy: evenly over the parts of a second
+PREDICTED_TOKENS = 200  # long beside the time that it takes to submit a few tasks
+
+
+@dataclass
+class Refused:
+    """A client that waits exactly as long as it was told."""
+
+    pool: int
+    answer: Exchange
+    watch: Stopwatch
+    again: Exchange | None = None
+    late_ms: float = 0.0
+
+    @property
+    def due_ms(self) -> float:
+        """When it comes again."""
+        return self.answer.answered_ms + 1000 * int(self.answer.header("retry-after") or 0)
+
+
+@given(parsers.parse("a server of {count:d} pools with one slot and one waiting place each"))
+def a_server_of_pools(world: World, count: int) -> None:
+    """Many queues that drain beside each other: as many samples in the time of one."""
+    if world.servers.replica is not None:
+        raise NotApplicableError("pools on one real engine wait for each other")
+    queue = {"capacity_interactive": 1, "capacity_batch": 1}
+    replica = {"kind": "mock", "slots": 1, "token_ms": TOKEN_MS}
+    pools = [
+        {"id": f"pool-{n}", "model_ref": f"model-{n}", "queue": queue, "replicas": [replica]} for n in range(count)
+    ]
+    world.use(world.servers.get({"pools": pools}))
+    world.notes["pools"] = range(count)
+
+
+@given("every pool has measured its pace")
+def every_pool_has_measured(world: World) -> None:
+    for pool in world.notes["pools"]:
+        world.admit(f"measured {pool}", world.body(model_ref=f"model-{pool}", max_tokens=20))
+    for pool in world.notes["pools"]:
+        world.read_to_end(f"measured {pool}")
+
+
+@when("a task is refused by every pool, and sent again exactly after Retry-After")
+def refused_and_sent_again(world: World) -> None:
+    refused: list[Refused] = []
+    for pool in world.notes["pools"]:
+        refused.append(_refused(world, pool))
+        _send_due(world, refused)
+    world.wait(lambda: _send_due(world, refused), what="every client's time to come again", deadline_ms=END_MS)
+    names = [f"waiting {pool}" for pool in world.notes["pools"]]
+    world.client.read_to_end([world.streams[name] for name in names], deadline_ms=END_MS)
+    world.notes["comebacks"] = [_comeback(world, client) for client in refused]
+
+
+@when(parsers.parse("{count:d} more tasks than there are slots are submitted at once and read to their end"))
+def tasks_are_predicted(world: World, count: int) -> None:
+    names = [f"predicted {number}" for number in range(world.service.slots + count)]
+    for name in names:
+        world.admit(name, world.steady_body(PREDICTED_TOKENS))
+        world.streams[name] = world.client.start_stream(world.task_id(name))
+    world.client.read_to_end([world.streams[name] for name in names], deadline_ms=END_MS)
+    told = {answer.json["task_id"]: answer for answer in world.answers if answer.status == 202}
+    waited = [(told[world.task_id(name)], world.stream(name).of("started")[0]) for name in names[-count:]]
+    world.notes["waited"] = [
+        Predicted(
+            at_ms=answer.answered_ms,
+            told_ms=answer.json["predicted_start_ms"],
+            took_ms=started.at_ms - answer.answered_ms,
+        )
+        for answer, started in waited
+    ]
+
+
+@then("nine of ten of them are admitted, and none was told to wait much longer than it took")
+def nine_of_ten(world: World) -> None:
+    comebacks: list[Comeback] = world.notes["comebacks"]
+    world.history.figures |= {
+        "retry_after_admitted_ratio": round(sum(c.is_admitted for c in comebacks) / len(comebacks), 3),
+        "retry_after_error_max_ms": round(max(abs(c.told_ms - c.freed_ms) for c in comebacks), 1),
+        "harness_late_ms": round(max(c.late_ms for c in comebacks), 1),
+    }
+    require(retry_after_is_kept(comebacks))
+
+
+@then("those that waited longer were predicted to")
+def predictions_follow(world: World) -> None:
+    require(predictions_follow_the_queue(world.notes["waited"]))
+
+
+@then("the error of the predictions is in the report")
+def the_error_is_a_figure(world: World) -> None:
+    world.history.figures |= prediction_figures(world.notes["waited"])
+    assert world.history.figures["predicted_start_error_ms"] >= 0
+
+
+def _refused(world: World, pool: int) -> Refused:
+    """Fill one pool: a task that runs for a known time, one that waits, and one that is refused."""
+    running_ms = FIRST_MS + STEP_MS * pool
+    world.admit(f"running {pool}", world.body(model_ref=f"model-{pool}", max_tokens=running_ms // TOKEN_MS))
+    world.wait_state(f"running {pool}", "running")
+    world.admit(f"waiting {pool}", world.body(model_ref=f"model-{pool}"))
+    world.streams[f"waiting {pool}"] = world.client.start_stream(world.task_id(f"waiting {pool}"))
+    watch = world.stopwatch()
+    answer = world.submit(f"refused {pool}", world.body(model_ref=f"model-{pool}"))
+    if answer.status != 429:
+        raise NotTestableError(f"the full queue of pool {pool} did not refuse\n{answer}")
+    return Refused(pool, answer, watch)
+
+
+def _send_due(world: World, refused: list[Refused]) -> bool:
+    """Send again whose time has come; whether all have been sent."""
+    for client in refused:
+        if client.again is None and now_ms() >= client.due_ms:
+            client.late_ms = client.watch.late_ms()
+            client.again = world.submit(f"again {client.pool}", world.bodies[f"refused {client.pool}"])
+    return all(client.again is not None for client in refused)
+
+
+def _comeback(world: World, client: Refused) -> Comeback:
+    assert client.again is not None
+    refused_ms = client.answer.answered_ms
+    return Comeback(
+        told_ms=client.answer.json["retry_after_ms"],
+        due_ms=client.due_ms - refused_ms,
+        freed_ms=world.stream(f"waiting {client.pool}").of("started")[0].at_ms - refused_ms,
+        came_ms=client.again.sent_ms - refused_ms,
+        late_ms=client.late_ms,
+        is_admitted=client.again.status == 202,
+    )

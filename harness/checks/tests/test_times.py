@@ -1,0 +1,91 @@
+"""Servers that tell wrong times are found, and a harness that is late blames nobody."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from harness.checks.times import (
+    Comeback,
+    Predicted,
+    prediction_figures,
+    predictions_follow_the_queue,
+    retry_after_is_kept,
+)
+from harness.outcome import LateError
+
+
+def comeback(**changes: float) -> Comeback:
+    """Told 1.5 s, came after 2 s as `Retry-After` says, and the place was free after 1.6 s."""
+    told = {"told_ms": 1_500.0, "due_ms": 2_000.0, "freed_ms": 1_600.0, "came_ms": 2_005.0, "late_ms": 3.0, **changes}
+    return Comeback(**told, is_admitted=told["freed_ms"] <= told["came_ms"])
+
+
+def waited(told: list[float], *, every_ms: float = 1, took: Sequence[float] = (310, 400, 520)) -> list[Predicted]:
+    return [
+        Predicted(at_ms=every_ms * number, told_ms=told_ms, took_ms=took_ms)
+        for number, (told_ms, took_ms) in enumerate(zip(told, took, strict=True))
+    ]
+
+
+GOOD = [comeback()] * 18
+TOO_EARLY = comeback(told_ms=700, due_ms=1_000, came_ms=1_001)
+TOO_LONG = comeback(told_ms=6_000, due_ms=6_000, came_ms=6_001)
+
+
+@pytest.mark.req("OC-TEST-7006", "OC-CORE-1044", "OC-CORE-1045")
+@pytest.mark.parametrize(
+    ("comebacks", "expected"),
+    [
+        pytest.param(GOOD, [], id="kept"),
+        pytest.param([*GOOD, TOO_EARLY, TOO_EARLY], [], id="nine-of-ten"),
+        pytest.param([*GOOD, TOO_EARLY, TOO_EARLY, TOO_EARLY], ["OC-CORE-1044"], id="too-short"),
+        pytest.param([*GOOD, TOO_LONG], ["OC-CORE-1045"], id="too-long"),
+        pytest.param([TOO_LONG] * 12, ["OC-CORE-1045"], id="always-too-long"),
+    ],
+)
+def test_a_lying_retry_after_is_found(comebacks: list[Comeback], expected: list[str]) -> None:
+    assert expected == [violation.req for violation in retry_after_is_kept(comebacks)]
+
+
+@pytest.mark.req("OC-TEST-7026")
+@pytest.mark.parametrize(
+    "late",
+    [
+        pytest.param(comeback(came_ms=2_400), id="came-late"),
+        pytest.param(comeback(told_ms=700, due_ms=1_000, came_ms=1_001, late_ms=650), id="no-processor"),
+    ],
+)
+def test_a_comeback_that_the_harness_has_spoiled_counts_for_nothing(late: Comeback) -> None:
+    assert [] == list(retry_after_is_kept([*GOOD, *[late] * 9]))
+    with pytest.raises(LateError, match="0 of 12 came again in time; the harness was late by"):
+        list(retry_after_is_kept([late] * 12))
+
+
+@pytest.mark.req("OC-TEST-7006")
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        pytest.param([300, 400, 500], [], id="true"),
+        pytest.param([900, 1_000, 1_100], [], id="all-too-long"),
+        pytest.param([300, 300, 300], ["OC-CORE-1042"], id="constant"),
+        pytest.param([500, 400, 300], ["OC-CORE-1042"], id="the-wrong-way-round"),
+        pytest.param([0, 0, 0], ["OC-CORE-1042"], id="none"),
+    ],
+)
+def test_predictions_that_do_not_follow_the_queue_are_found(told: list[float], expected: list[str]) -> None:
+    assert expected == [violation.req for violation in predictions_follow_the_queue(waited(told))]
+
+
+@pytest.mark.req("OC-TEST-7026")
+def test_a_queue_that_moved_on_while_it_was_filled_shows_nothing() -> None:
+    with pytest.raises(LateError, match="the harness took 200 ms to submit what started within 200 ms"):
+        list(predictions_follow_the_queue(waited([300, 300, 300], every_ms=100, took=[300, 300, 300])))
+
+
+@pytest.mark.req("OC-TEST-7035")
+def test_the_error_of_predictions_is_a_figure() -> None:
+    assert {
+        "predicted_start_error_ms": 2.0,
+        "predicted_start_error_max_ms": 10.0,
+        "predicted_start_error_ratio": 0.111,
+    } == prediction_figures(waited([10, 20, 40], took=[11, 18, 50]))
