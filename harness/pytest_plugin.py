@@ -18,7 +18,7 @@ import pytest
 
 from harness.outcome import LateError, Outcome, UnknownError
 from harness.registry.check import PROFILES
-from harness.stash import FAILED_STEP, HISTORY
+from harness.stash import ASSERTED, EMPTY_STEPS, FAILED_STEP, HISTORY
 
 pytest_plugins = ("harness.fixtures", "harness.registry.pytest_hooks")
 
@@ -34,9 +34,6 @@ MARKS = (
     "stand_in: needs an engine that fails on demand, which no real one does",
     "slow: takes more than some seconds",
 )
-
-ASSERTED = pytest.StashKey[int]()
-"""How many `then` steps of a scenario have run to their end."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -156,9 +153,17 @@ def pytest_bdd_before_step_call(step: Any, step_func: Callable[..., Any]) -> Non
         raise pytest.UsageError(f"async step: {step.name}")
 
 
-def pytest_bdd_after_step(request: pytest.FixtureRequest, step: Any) -> None:
-    """Count what was asserted: a `then` that has come to its end."""
-    request.node.stash[ASSERTED] = request.node.stash.get(ASSERTED, 0) + (step.type == "then")
+def pytest_bdd_after_step(request: pytest.FixtureRequest, step: Any, step_func: Callable[..., Any]) -> None:
+    """Count what was asserted: a `then` that judges, and has come to its end."""
+    if step.type != "then":
+        return
+    from harness.judging import judges
+
+    stash = request.node.stash
+    if judges(step_func):
+        stash[ASSERTED] = stash.get(ASSERTED, 0) + 1
+    else:
+        stash[EMPTY_STEPS] = [*stash.get(EMPTY_STEPS, []), step.name]
 
 
 def pytest_bdd_step_error(request: pytest.FixtureRequest, step: Any) -> None:
@@ -177,6 +182,8 @@ def pytest_bdd_after_scenario(request: pytest.FixtureRequest) -> None:
 
     history = request.getfixturevalue("history")
     require(judge(history, contract()))
+    if empty := request.node.stash.get(EMPTY_STEPS, []):
+        raise UnknownError(f"a step asserts nothing, or not always: {', '.join(empty)}")
     asserted = request.node.stash.get(ASSERTED, 0)
     if (why := why_vacuous(sent=history.sent, asserted=asserted, fired=history.fired)) is not None:
         raise UnknownError(why)

@@ -61,7 +61,9 @@ def it_is_answered_the_same(world: World) -> None:
 def each_has_one_end(world: World) -> None:
     """Every reader of a task agrees on how it ended, and the task's state says the same."""
     state_of = {"end": "ended", "CANCELED": "canceled"}
-    for name in _racing(world):
+    names = _racing(world)
+    assert names, "no task was made"
+    for name in names:
         stream = world.stream(name)
         require(one_terminal(stream))
         assert stream.terminal is not None, stream

@@ -21,7 +21,9 @@ def api_version_is_the_contracts(world: World) -> None:
 @then("every engine names its version, context, workloads and concurrency")
 def every_engine_is_described(world: World) -> None:
     """Their types are the contract's; that something is served at all is asked here."""
-    for row in world.answer.json["engines"]:
+    rows = world.answer.json["engines"]
+    assert rows, world.answer
+    for row in rows:
         assert row["engine_version"], row
         assert row["ctx_max"] > 0, row
         assert row["declared_concurrency"] > 0, row
@@ -30,7 +32,9 @@ def every_engine_is_described(world: World) -> None:
 
 @then("an engine is a stand-in by its version exactly when it is one by its features")
 def stand_ins_say_so(world: World) -> None:
-    for row in world.answer.json["engines"]:
+    rows = world.answer.json["engines"]
+    assert rows, world.answer
+    for row in rows:
         by_version = row["engine_version"].startswith("mock-")
         assert by_version == bool(row["features"].get("stand_in")), row
         assert by_version == (why_stand_in({"engines": [row]}) is not None), row

@@ -1,11 +1,13 @@
 """Sessions: their turns, their time, their end."""
 
+from itertools import pairwise
+
 from pytest_bdd import given, parsers, then, when
 
 from features.steps.world import World
 from harness.expect import assert_ended_well, assert_error, assert_status
 from harness.history import now_ms
-from harness.outcome import NotTestableError
+from harness.outcome import LateError, NotTestableError
 
 TURNS_BOUND = 64  # far above the 8 turns that a session may have
 
@@ -40,15 +42,21 @@ def until_the_session_is_refused(world: World) -> None:
 
 @when(parsers.parse("a task of the session is submitted every {every_ms:d} ms, {count:d} times"))
 def tasks_at_intervals(world: World, every_ms: int, count: int) -> None:
+    world.notes["turns_sent_ms"] = sent_ms = [now_ms()]
     for number in range(count):
-        submitted_ms = now_ms()
-        world.admit(f"turn {number}", world.body(session_id=world.session_id, max_tokens=2))
+        world.submit(f"turn {number}", world.body(session_id=world.session_id, max_tokens=2))
+        sent_ms.append(world.answer.sent_ms)
         if number < count - 1:
-            world.wait(lambda since=submitted_ms: now_ms() - since >= every_ms, what="the time between two turns")  # type: ignore[misc]
+            world.wait(lambda: now_ms() - sent_ms[-1] >= every_ms, what="the time between two turns")
 
 
 @then(parsers.parse("it has {turns:d} turns and at most {ttl_ms:d} ms to live"))
 def it_has_turns(world: World, turns: int, ttl_ms: int) -> None:
+    sent_ms = [*world.notes.get("turns_sent_ms", []), world.answer.answered_ms]
+    if (gap_ms := max((later - earlier for earlier, later in pairwise(sent_ms)), default=0)) >= ttl_ms:
+        raise LateError(
+            f"the harness was late: {gap_ms:.0f} ms lay between two turns that had to be within {ttl_ms} ms"
+        )
     assert_status(world.answer, 200, req="ORCH-2004")
     session = world.answer.json
     assert turns == session["turns"], session

@@ -162,7 +162,9 @@ def metrics_frames_are_in_place(world: World) -> None:
 
 @then("every metrics frame has queue_depth and on_time_probability")
 def metrics_frames_have(world: World) -> None:
-    for frame in world.stream("task").of("metrics"):
+    frames = world.stream("task").of("metrics")
+    assert frames, world.stream("task")
+    for frame in frames:
         assert {"queue_depth", "on_time_probability"} <= frame.payload.keys(), frame.data
 
 
@@ -279,10 +281,13 @@ def _opening(world: World, name: str) -> Exchange:
 
 
 def _require_same(expected: Seen, actual: Seen) -> None:
-    if expected == actual:
-        return
+    if expected != actual:
+        raise ViolationError([_difference(expected, actual)])
+
+
+def _difference(expected: Seen, actual: Seen) -> Violation:
     at = next((n for n, pair in enumerate(zip(expected, actual, strict=False)) if pair[0] != pair[1]), None)
     at = min(len(expected), len(actual)) if at is None else at
     wanted, got = (str(side[at]) if at < len(side) else "nothing more" for side in (expected, actual))
     lengths = f"{len(expected)} and {len(actual)} frames"
-    raise ViolationError([Violation("ORCH-2002", f"{wanted} as frame {at}", got, lengths)])
+    return Violation("ORCH-2002", f"{wanted} as frame {at}", got, lengths)

@@ -11,6 +11,7 @@ from pytest_bdd.steps import StepFunctionContext, step_function_context_registry
 
 from features import test_features
 from harness import requirements
+from harness.judging import judges
 
 FOLDER = Path(test_features.__file__).parent
 FILES = sorted(FOLDER.glob("*.feature"))
@@ -111,6 +112,14 @@ def test_every_sentence_has_one_step() -> None:
     fitting = {sentence: {step.step_func for step in ours if fits(step, sentence)} for sentence in ALL_SENTENCES}
 
     assert {} == {s: [f.__name__ for f in found] for s, found in fitting.items() if len(found) != 1}
+
+
+@pytest.mark.req("OC-TEST-7020")
+def test_every_then_comes_to_a_judgement() -> None:
+    """One that does not could only pass; the plugin leaves its scenarios unknown."""
+    asserting = [step.step_func for step in steps() if step.type == "then"]
+
+    assert [] == [f"{f.__module__}.{f.__name__}" for f in asserting if not judges(f)]
 
 
 def test_no_step_sleeps() -> None:

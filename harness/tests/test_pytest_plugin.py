@@ -49,7 +49,16 @@ def waits():
 async def is_async(): pass
 
 @then("all is well")
-def all_is_well(): pass
+def all_is_well(history):
+    assert history.sent < 2
+
+@then("nothing is looked at")
+def nothing_is_looked_at(): pass
+
+@then("every stream is well")
+def every_stream_is_well(history):
+    for stream in history.streams:
+        assert stream.terminal
 
 @given("a fault that does not happen")
 def no_fault(history):
@@ -95,6 +104,16 @@ def test_a_scenario_that_sends_something_and_breaks_no_rule_passes(pytester: pyt
     [
         pytest.param(("When nothing more happens", "Then all is well"), "it sent nothing", id="sent-nothing"),
         pytest.param(("Given a request", "When nothing more happens"), "it asserted nothing", id="asserted-nothing"),
+        pytest.param(
+            ("Given a request", "Then all is well", "Then nothing is looked at"),
+            "a step asserts nothing, or not always: nothing is looked at",
+            id="an-empty-step",
+        ),
+        pytest.param(
+            ("Given a request", "Then every stream is well"),
+            "a step asserts nothing, or not always: every stream is well",
+            id="a-loop-over-nothing",
+        ),
         pytest.param(
             ("Given a request", "And a fault that does not happen", "Then all is well"),
             "its fault did not happen",
