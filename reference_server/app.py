@@ -150,7 +150,7 @@ async def _serve(
         limits=limits_of(config.token_limits),
     )
     current = Current(config)
-    policies = plugins.load(config.plugins)
+    policies = plugins.load(config.plugins, secrets=_secrets(config, token))
     network.follow(lambda: current.config.outbound, ask=policies.outbound_refusal)
     console.CONSOLE.quiet = True  # standard error is the log's
     if (unused := unused_proxies()) is not None:
@@ -233,6 +233,14 @@ async def _announce(config: Config, port: int, orchestrator: Orchestrator, *, is
     sys.stdout.flush()
     if is_open:
         structlog.get_logger().warning("no token is set: whoever reaches this loopback address may use it", url=url)
+
+
+def _secrets(config: Config, token: str | None) -> list[str]:
+    """What this server was given to keep to itself."""
+    engines = [engine for pool in config.pools for engine in pool.replicas]
+    names = [e.api_key_env for e in engines if isinstance(e, configuration.ExternalEngine) and e.api_key_env]
+    found = [os.environ.get(name) for name in (*names, "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")]
+    return [secret for secret in (token, *found) if secret]
 
 
 def restore(core: Core, records: Sequence[Record], now: int) -> None:

@@ -13,6 +13,7 @@ import msgspec
 
 HostName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.:_\[\]-]{1,253}$")]
 HostPattern = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.:_*/\[\]-]{1,253}$")]
+MimePattern = Annotated[str, msgspec.Meta(pattern=r"^(\*|[A-Za-z0-9!#$&^_.+-]{1,64})/(\*|[A-Za-z0-9!#$&^_.+-]{1,64})$")]
 FolderPath = Annotated[str, msgspec.Meta(pattern=r"^/", max_length=4096)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 NonNegative = Annotated[int, msgspec.Meta(ge=0)]
@@ -250,6 +251,32 @@ class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     liveness_open: bool = True
 
 
+class PluginFetch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a plugin may have fetched for it, within `outbound` (OC-POLICY-4030 … 4036).
+
+    Attributes:
+        allow: domains, as the patterns of `outbound`; empty = nothing is fetched.
+        deny: domains that `allow` names and that are not fetched from all the same.
+        mime_allow: MIME types of answers, as `type/subtype`, `type/*` or `*/*`.
+        mime_deny: MIME types that `mime_allow` names and that are not taken all the same.
+        body_bytes_max: of one answer; a longer one is refused.
+        timeout_ms: of one whole fetch; the task waits for so long.
+        per_minute: fetches in the long run.
+        burst: fetches at once after a pause.
+        redact: RE2 patterns; what they match is blotted out of answers, beside what looks like a key or a password.
+    """
+
+    allow: tuple[HostPattern, ...] = ()
+    deny: tuple[HostPattern, ...] = ()
+    mime_allow: tuple[MimePattern, ...] = ("application/json", "text/plain")
+    mime_deny: tuple[MimePattern, ...] = ()
+    body_bytes_max: Annotated[int, msgspec.Meta(ge=1, le=32 * 1024)] = 16 * 1024
+    timeout_ms: Annotated[int, msgspec.Meta(ge=1, le=30_000)] = 2_000
+    per_minute: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    burst: Positive = 10
+    redact: tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=1000)], ...] = ()
+
+
 class Plugin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A policy plugin: a WebAssembly module that is asked before something happens (`policy/hooks.py`).
 
@@ -258,6 +285,7 @@ class Plugin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         file: the module.
         hooks: where it is asked.
         fuel, memory_bytes, wall_ms: what one call may use; a call that wants more has failed.
+        fetch: what it may have fetched for it.
     """
 
     id: Name
@@ -266,6 +294,7 @@ class Plugin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     fuel: Positive = 10_000_000
     memory_bytes: Positive = 16 * 1024 * 1024
     wall_ms: Positive = 200
+    fetch: PluginFetch = PluginFetch()
 
 
 class Artifacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

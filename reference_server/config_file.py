@@ -176,6 +176,21 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
             if isinstance(replica, SupervisedEngine) and (wrong := _wrong_with(config, pool, replica)) is not None:
                 yield f"$.pools[{number}].replicas[{index}]", wrong
 
+    for number, plugin in enumerate(config.plugins):
+        for index, pattern in enumerate(plugin.fetch.redact):
+            if (text := _wrong_with_pattern(pattern)) is not None:
+                yield f"$.plugins[{number}].fetch.redact[{index}]", text
+
+
+def _wrong_with_pattern(pattern: str) -> str | None:
+    from reference_server.policy import redaction  # with its library, where there is a pattern at all
+
+    try:
+        redaction.compiled(pattern)
+    except ValueError as error:
+        return f"not a pattern of RE2: {error}"
+    return None
+
 
 def _wrong_with(config: Config, pool: Pool, replica: SupervisedEngine) -> str | None:
     if pool.engine != "llamacpp":

@@ -38,6 +38,13 @@ def http_client(
     )
 
 
+def async_http_client(held: Pass, tls: ssl.SSLContext, *, timeout_s: float) -> "httpx.AsyncClient":
+    """The same, in an event loop; no redirects. The timeout is of single reads; the caller bounds the whole."""
+    import httpx
+
+    return httpx.AsyncClient(proxy=held.proxy_url, trust_env=False, verify=tls, timeout=timeout_s)
+
+
 def requests_session(session: "requests.Session", held: Pass) -> "requests.Session":
     """Point a session at the gateway."""
     session.trust_env = False

@@ -39,12 +39,14 @@ class Pass:
         proxy_url: for libraries and programs; holds a password that ends with the pass.
         set_up: `host:port` of mirrors that the operator set tools up with.
         refusals: what was refused to it, in order.
+        unreached: what was allowed and did not answer, in words.
     """
 
     purpose: str
     proxy_url: str
     set_up: tuple[str, ...] = ()
     refusals: list[Decision] = field(default_factory=list)
+    unreached: list[str] = field(default_factory=list)
 
 
 class Gateway:
@@ -110,9 +112,8 @@ class Gateway:
         try:
             far = connect.connect(request, rules, resolve=self._resolve, record=self._observe, ask=self._ask)
         except OSError as error:
-            relay.refuse(
-                client, near, 502, f"{request.host}:{request.port} cannot be reached: {error.strerror or error}"
-            )
+            held.unreached.append(f"{request.host}:{request.port} cannot be reached: {error.strerror or error}")
+            relay.refuse(client, near, 502, held.unreached[-1])
             return
         with far:
             if asked.method == b"CONNECT":

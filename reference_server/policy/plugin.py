@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-ABI = (1, 0)
+ABI = (1, 1)
 
 
 class PluginError(Exception):

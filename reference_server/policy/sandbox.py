@@ -1,6 +1,6 @@
 """One policy plugin in its sandbox: a WASI module that turns one JSON document into another, and can do nothing else.
 
-ABI 1.0. A module exports its `memory` and four functions:
+ABI 1.1. A module exports its `memory` and four functions:
 
     llorch_abi() -> i32                      major << 16 | minor
     llorch_alloc(length: i32) -> i32         where the host may write so many bytes; 0 = no room
@@ -98,10 +98,10 @@ class Plugin:
     def _describe(self) -> Description:
         with self._call() as call:
             version = call.int_of("llorch_abi") & 0xFFFF_FFFF
-            if version >> 16 != ABI[0]:
+            if version >> 16 != ABI[0] or version & 0xFFFF > ABI[1]:
                 raise PluginRefusedError(
                     f"it is built for ABI {version >> 16}.{version & 0xFFFF}, and this server has {ABI[0]}.{ABI[1]}: "
-                    "build it against this SDK"
+                    "build it against this server's SDK"
                 )
             raw = call.read(call.int_of("llorch_describe"))
         try:

@@ -1,6 +1,7 @@
 """The configuration file: defaults, and errors that say what and where."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from reference_server.config import Config, ConfigError, MockEngine
 from reference_server.config_file import FILE_BYTES_MAX, Mode, load, parse
 
 EXAMPLES = sorted((Path(__file__).parent.parent.parent / "contracts" / "config" / "examples").glob("*.yaml"))
+PLUGIN = "plugins: [{id: p, file: /p.wasm, hooks: [admission], fetch: {%s}}]"
 MODES: tuple[Mode, ...] = ("strict", "compat")
 
 
@@ -24,6 +26,15 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
     file.write_text("")
 
     assert Config() == load(file)
+
+
+@pytest.mark.req("OC-CONFIG-6002", "OC-POLICY-4035")
+def test_the_plugins_of_the_readme_are_a_configuration() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (shown,) = [block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if block.startswith("plugins:")]
+
+    plugins = parse(shown, name="README.md").plugins
+    assert [(), ("policy.internal.example",)] == [plugin.fetch.allow for plugin in plugins]
 
 
 @pytest.mark.req("OC-CONFIG-6001", "OC-CONFIG-6005", "ORCH-3030")
@@ -50,6 +61,11 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
         pytest.param("pools: [", "not YAML", id="not-yaml"),
         pytest.param("- a", "Expected `object`", id="a-list"),
         pytest.param("sessions: {ttl_ms: 600001}", "ttl_ms", id="session-too-long"),
+        pytest.param(
+            PLUGIN % "redact: [ok, '(a']", "plugins[0].fetch.redact[1]: not a pattern of RE2", id="no-pattern"
+        ),
+        pytest.param(PLUGIN % "mime_allow: [text]", "plugins[0].fetch.mime_allow[0]", id="no-mime-type"),
+        pytest.param(PLUGIN % "body_bytes_max: 32769", "plugins[0].fetch.body_bytes_max", id="more-than-a-document"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, text: str, names: str) -> None:

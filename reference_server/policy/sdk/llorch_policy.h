@@ -5,7 +5,7 @@
  *     python -m pip install ziglang==0.17.1
  *     python -m ziglang cc -target wasm32-freestanding -nostdlib -O2 -Wl,--no-entry,--strip-all plugin.c -o plugin.wasm
  *
- * Version 1.0.0, by semantic versioning; CHANGES.md beside this file has a migration note for each breaking change.
+ * Version 1.1.0, by semantic versioning; CHANGES.md beside this file has a migration note for each breaking change.
  * Source: OC-POLICY-SDK-4101 ... 4112, OC-POLICY-4001.
  *
  *     #include "llorch_policy.h"
@@ -22,11 +22,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LLP_SDK_VERSION "1.0.0"
+#define LLP_SDK_VERSION "1.1.0"
 #define LLP_ABI_MAJOR 1
-#define LLP_ABI_MINOR 0
+#define LLP_ABI_MINOR 1
+#define LLP_FETCH_TOOL "1.0"
 #define LLP_DOCUMENT_BYTES_MAX (64 * 1024)
 #define LLP_ANSWER_BYTES_MAX 1024
+#define LLP_URL_BYTES_MAX 900
 
 /* A part of a document, or any text; not ended by a zero. `at` is NULL where there is none. */
 typedef struct { const char *at; uint32_t length; } llp_text;
@@ -176,6 +178,89 @@ static inline bool llp_outbound_of(llp_text document, llp_outbound *out) {
     return true;
 }
 
+/* What came of a fetch that this plugin has asked for. `outcome`: answered, refused or failed, and then `reason`. */
+typedef struct { llp_text outcome, reason, mime, body; int64_t status; } llp_fetched;
+
+/* False where nothing was fetched yet: answer llp_fetch(url), and you are asked again with what came of it. */
+static inline bool llp_fetched_of(llp_text document, llp_fetched *out) {
+    llp_text value = llp_member(document, "fetched");
+    if (!value.at) return false;
+    *out = (llp_fetched){
+        .outcome = llp_string(llp_member(value, "outcome")), .reason = llp_string(llp_member(value, "reason")),
+        .mime = llp_string(llp_member(value, "mime")), .body = llp_string(llp_member(value, "body")),
+        .status = llp_number(llp_member(value, "status"), 0)};
+    return true;
+}
+static inline bool llp_is_ok(const llp_fetched *fetched) {
+    return llp_is(fetched->outcome, "answered") && fetched->status == 200;
+}
+
+static inline int32_t llp_hex4(llp_text t, uint32_t i) {
+    int32_t sum = 0;
+    if (i + 4 > t.length) return -1;
+    for (uint32_t n = i; n < i + 4; n++) {
+        char c = t.at[n];
+        int32_t digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        if (digit < 0) return -1;
+        sum = sum << 4 | digit;
+    }
+    return sum;
+}
+static inline uint32_t llp_utf8(uint32_t c, char *out) {
+    if (c < 0x80) { out[0] = (char)c; return 1; }
+    if (c < 0x800) { out[0] = (char)(0xC0 | c >> 6); out[1] = (char)(0x80 | (c & 63)); return 2; }
+    if (c < 0x10000) {
+        out[0] = (char)(0xE0 | c >> 12); out[1] = (char)(0x80 | (c >> 6 & 63)); out[2] = (char)(0x80 | (c & 63));
+        return 3;
+    }
+    out[0] = (char)(0xF0 | c >> 18); out[1] = (char)(0x80 | (c >> 12 & 63));
+    out[2] = (char)(0x80 | (c >> 6 & 63)); out[3] = (char)(0x80 | (c & 63));
+    return 4;
+}
+/* A string with its escapes resolved, written into `room`; what does not fit is left out, whole characters at a time. */
+static inline llp_text llp_unescaped(llp_text text, char *room, uint32_t size) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < text.length; i++) {
+        char wide[4];
+        uint32_t width = 1, c = (unsigned char)text.at[i];
+        if (c == '\\' && i + 1 < text.length) {
+            char e = text.at[++i];
+            int32_t high = e == 'u' ? llp_hex4(text, i + 1) : -1;
+            c = e == 'n' ? '\n' : e == 't' ? '\t' : e == 'r' ? '\r' : e == 'b' ? '\b' : e == 'f' ? '\f' : (unsigned char)e;
+            if (high >= 0) {
+                c = (uint32_t)high;
+                i += 4;
+                bool is_pair = c >= 0xD800 && c < 0xDC00 && i + 6 < text.length && text.at[i + 1] == '\\' && text.at[i + 2] == 'u';
+                int32_t low = is_pair ? llp_hex4(text, i + 3) : -1;
+                if (low >= 0xDC00 && low < 0xE000) { c = 0x10000 + ((c - 0xD800) << 10) + ((uint32_t)low - 0xDC00); i += 6; }
+                else if (c >= 0xD800 && c < 0xE000) c = 0xFFFD;
+                width = llp_utf8(c, wide);
+            } else wide[0] = (char)c;
+        } else {
+            while (i + width < text.length && width < 4 && ((unsigned char)text.at[i + width] & 0xC0) == 0x80) width++;
+            for (uint32_t k = 0; k < width; k++) wide[k] = text.at[i + k];
+            i += width - 1;
+        }
+        if (n + width > size) break;
+        for (uint32_t k = 0; k < width; k++) room[n++] = wide[k];
+    }
+    return (llp_text){room, n};
+}
+/* The next line of a text, without its end; begin with `*at` 0; NULL at the end. */
+static inline llp_text llp_next_line(llp_text text, uint32_t *at) {
+    if (!text.at || *at >= text.length) return (llp_text){0, 0};
+    uint32_t begin = *at, end = begin;
+    while (end < text.length && text.at[end] != '\n') end++;
+    *at = end + 1;
+    if (end > begin && text.at[end - 1] == '\r') end--;
+    return (llp_text){text.at + begin, end - begin};
+}
+static inline bool llp_same(llp_text one, llp_text other) {
+    if (!one.at || !other.at || one.length != other.length) return false;
+    for (uint32_t i = 0; i < one.length; i++) if (one.at[i] != other.at[i]) return false;
+    return true;
+}
+
 /* ---- answers; every text of one goes through the redaction hook before it leaves ---- */
 
 static char llp_buffer[LLP_ANSWER_BYTES_MAX];
@@ -198,7 +283,8 @@ static inline void llp_redact_keys(char *text, uint32_t length) {
 #define LLP_REDACT llp_redact_keys
 #endif
 
-static inline llp_answer llp_with(const char *head, llp_text text, const char *tail) {
+/* `kept`: so many bytes at the beginning of `text` are no secret; the hook is handed what follows. */
+static inline llp_answer llp_with(const char *head, llp_text text, uint32_t kept, const char *tail) {
     uint32_t n = 0;
     for (const char *c = head; *c; c++) llp_buffer[n++] = *c;
     uint32_t begin = n;
@@ -208,17 +294,27 @@ static inline llp_answer llp_with(const char *head, llp_text text, const char *t
     }
     while (n > begin && ((unsigned char)llp_buffer[n - 1] & 0xC0) == 0x80 && text.length > n - begin) n--; /* no half character */
     if (n > begin && text.length > n - begin && (unsigned char)llp_buffer[n - 1] >= 0xC0) n--;
-    LLP_REDACT(llp_buffer + begin, n - begin);
+    if (kept < n - begin) LLP_REDACT(llp_buffer + begin + kept, n - begin - kept);
     for (const char *c = tail; *c; c++) llp_buffer[n++] = *c;
     return (llp_answer){llp_buffer, n};
 }
 static inline llp_answer llp_allow(void) { return llp_of("{\"decision\":\"allow\"}"); }
-static inline llp_answer llp_deny_text(llp_text reason) { return llp_with("{\"decision\":\"deny\",\"reason\":\"", reason, "\"}"); }
+static inline llp_answer llp_deny_text(llp_text reason) { return llp_with("{\"decision\":\"deny\",\"reason\":\"", reason, 0, "\"}"); }
 static inline llp_answer llp_deny(const char *reason) { return llp_deny_text(llp_of(reason)); }
 static inline llp_answer llp_no_hint(void) { return llp_of("{\"decision\":\"none\"}"); }
 static inline llp_answer llp_hint(llp_text replica_id) {
-    return replica_id.at ? llp_with("{\"decision\":\"hint\",\"replica_id\":\"", replica_id, "\"}") : llp_no_hint();
+    return replica_id.at ? llp_with("{\"decision\":\"hint\",\"replica_id\":\"", replica_id, 0, "\"}") : llp_no_hint();
 }
+/* Ask the host to GET an address, at admission and placement, once for each question; what may be fetched is in the
+ * plugin's configuration. Path and query go through the redaction hook: to fetch by a digest, define one that lets it pass.
+ * An address that is too long is asked for as none, and refused. */
+static inline llp_answer llp_fetch_text(llp_text url) {
+    uint32_t slashes = 0, host_end = 0;
+    if (url.length > LLP_URL_BYTES_MAX) url.length = 0;
+    for (; host_end < url.length && slashes < 3 && url.at[host_end] != '?'; host_end++) slashes += url.at[host_end] == '/';
+    return llp_with("{\"decision\":\"fetch\",\"tool\":\"" LLP_FETCH_TOOL "\",\"url\":\"", url, host_end, "\"}");
+}
+static inline llp_answer llp_fetch(const char *url) { return llp_fetch_text(llp_of(url)); }
 
 /* ---- the ABI ---- */
 

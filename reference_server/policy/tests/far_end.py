@@ -1,5 +1,6 @@
 """An HTTP server on a real socket that says what it was asked, for what goes out through the gateway."""
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,8 +37,8 @@ class FarEnd:
 
 
 @contextmanager
-def far_end() -> Iterator[FarEnd]:
-    """A server for the length of the block."""
+def far_end(*, tls: ssl.SSLContext | None = None) -> Iterator[FarEnd]:
+    """A server for the length of the block; https with `tls`."""
     made = FarEnd()
 
     class Handler(BaseHTTPRequestHandler):
@@ -64,6 +65,8 @@ def far_end() -> Iterator[FarEnd]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     made.port = server.server_port
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

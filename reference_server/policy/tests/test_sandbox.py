@@ -7,7 +7,7 @@ import wasmtime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference_server.policy.plugin import Bounds, PluginFailedError, PluginRefusedError
+from reference_server.policy.plugin import ABI, Bounds, PluginFailedError, PluginRefusedError
 from reference_server.policy.sandbox import Plugin
 
 DESCRIPTION = '{"name":"t","version":"1.0.0"}'
@@ -126,6 +126,7 @@ def test_the_environment_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     ("broken", "says"),
     [
         pytest.param({"abi": 2 << 16}, "built for ABI 2.0", id="another-major"),
+        pytest.param({"abi": ABI[0] << 16 | ABI[1] + 1}, f"built for ABI {ABI[0]}.{ABI[1] + 1}", id="a-newer-minor"),
         pytest.param({"describe": "(i64.const 0)"}, "does not describe itself", id="no-description"),
         pytest.param({"describe": LOOP}, "out of fuel", id="loops-at-once"),
         pytest.param({"extra": "(func $s (loop $l (br $l))) (start $s)"}, "out of fuel", id="loops-at-its-start"),

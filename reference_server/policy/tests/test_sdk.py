@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reference_server.policy.fetch_rules import TOOL_VERSION
 from reference_server.policy.plugin import ABI, Bounds
 from reference_server.policy.sandbox import Plugin
 
 SDK = Path(__file__).parent.parent / "sdk"
+README = Path(__file__).parents[3] / "README.md"
 EXAMPLES = sorted((SDK / "examples").glob("*.c"))
 HEADER = (SDK / "llorch_policy.h").read_text(encoding="utf-8")
 FLAGS = (
@@ -69,6 +71,14 @@ def test_an_example_is_what_its_source_builds(source: Path, tmp_path: Path) -> N
     assert source.with_suffix(".wasm").read_bytes() == built(source, tmp_path), "build it again, as the header says"
 
 
+@pytest.mark.req("OC-POLICY-SDK-4111")
+def test_the_readmes_plugin_is_an_example() -> None:
+    shown = re.findall(r"^```c\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+    assert 1 == len(shown)
+    assert any(shown[0] in source.read_text(encoding="utf-8") for source in EXAMPLES)
+
+
 @pytest.mark.req("OC-POLICY-SDK-4110")
 @pytest.mark.parametrize("source", EXAMPLES, ids=lambda path: path.stem)
 def test_what_the_sdk_builds_imports_nothing(source: Path) -> None:
@@ -78,15 +88,54 @@ def test_what_the_sdk_builds_imports_nothing(source: Path) -> None:
     assert [] == list(module.imports)
 
 
-@pytest.mark.req("OC-POLICY-SDK-4101", "OC-POLICY-SDK-4102")
+def sections(changes: str) -> dict[str, str]:
+    """What CHANGES.md says of each version, newest first."""
+    parts = re.split(r"^## (\d+\.\d+\.\d+)$", changes, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def untold(changes: str, version: str) -> list[str]:
+    """What a change log owes a plugin's author."""
+    told = sections(changes)
+    order = [tuple(map(int, one.split("."))) for one in told]
+    wrong = [f"{version} is not its newest entry"] if next(iter(told), None) != version else []
+    wrong += ["its entries are not in order"] if order != sorted(order, reverse=True) else []
+    wrong += [f"{one} says nothing" for one, text in told.items() if not text.strip()]
+    breaking = [one for one in told if one.endswith(".0.0") and one != "1.0.0"]
+    return wrong + [f"{one} breaks, and has no migration note" for one in breaking if not _migration(told[one])]
+
+
+def _migration(text: str) -> str:
+    return text.partition("### Migration\n")[2].partition("\n### ")[0].strip()
+
+
+@pytest.mark.req("OC-POLICY-SDK-4101", "OC-POLICY-SDK-4102", "OC-POLICY-4001")
 def test_the_version_is_the_abis_and_its_changes_are_told() -> None:
     (version,) = re.findall(r'#define LLP_SDK_VERSION "([^"]+)"', HEADER)
     major, minor = (int(re.findall(rf"#define LLP_ABI_{part} (\d+)", HEADER)[0]) for part in ("MAJOR", "MINOR"))
-    told = re.findall(r"^## (\d+\.\d+\.\d+)$", (SDK / "CHANGES.md").read_text(encoding="utf-8"), re.MULTILINE)
+    (tool,) = re.findall(r'#define LLP_FETCH_TOOL "([^"]+)"', HEADER)
 
     assert ABI == (major, minor)
-    assert version.startswith(f"{major}.")
-    assert version == told[0]
+    assert version.startswith(f"{major}.{minor}.")
+    assert f"Version {version}, by semantic versioning" in HEADER
+    assert TOOL_VERSION == tool
+    assert [] == untold((SDK / "CHANGES.md").read_text(encoding="utf-8"), version)
+
+
+@pytest.mark.req("OC-POLICY-SDK-4102")
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ("## 2.0.0\n\nAll is new.\n\n## 1.0.0\n\nFirst.\n", "2.0.0 breaks, and has no migration note"),
+        ("## 2.0.0\n\n### Migration\n\n### Else\n\nx\n\n## 1.0.0\n\nFirst.\n", "2.0.0 breaks, and has no migration"),
+        ("## 1.9.0\n\nOld.\n", "2.0.0 is not its newest entry"),
+        ("## 2.0.0\n\n### Migration\n\nDo.\n\n## 3.0.0\n\n### Migration\n\nDo.\n", "not in order"),
+        ("## 2.0.0\n\n## 1.0.0\n\nFirst.\n", "2.0.0 says nothing"),
+    ],
+)
+def test_a_change_log_that_keeps_something_back_is_found(changes: str, says: str) -> None:
+    assert any(says in wrong for wrong in untold(changes, "2.0.0"))
+    assert [] == untold("## 2.0.0\n\n### Migration\n\nWrite b for a.\n\n## 1.0.0\n\nFirst.\n", "2.0.0")
 
 
 @pytest.mark.req("OC-POLICY-SDK-4111", "OC-POLICY-4001")
@@ -173,3 +222,99 @@ def test_the_redaction_hook_runs_before_a_text_leaves(mirror: Plugin, tmp_path: 
         f"model {key} of Acme".replace("a", "A")
         == json.loads(Plugin(built(own, tmp_path), Bounds()).decide(raw))["reason"]
     )
+
+
+# Asks for what the task names; once it has an answer, denies with the last line of the body that the SDK made of it.
+FETCHES = """
+static char room[4096];
+static llp_answer decide(llp_text document) {
+    llp_admission a;
+    llp_fetched f;
+    if (!llp_admission_of(document, &a)) return llp_allow();
+    if (!llp_fetched_of(document, &f)) return llp_fetch_text(a.task.model_ref);
+    if (!llp_is_ok(&f)) return llp_deny_text(f.reason);
+    llp_text text = llp_unescaped(f.body, room, sizeof room), line, last = {0, 0};
+    for (uint32_t at = 0; (line = llp_next_line(text, &at)).at;) last = line;
+    return llp_same(last, a.task.session_id) ? llp_allow() : llp_deny_text(last);
+}
+LLP_PLUGIN("fetches", "0.1.0", decide)
+"""
+
+
+@pytest.fixture(scope="module")
+def fetches(tmp_path_factory: pytest.TempPathFactory) -> Plugin:
+    folder = tmp_path_factory.mktemp("fetches")
+    source = folder / "fetches.c"
+    source.write_text(f'#include "{SDK / "llorch_policy.h"}"\n{FETCHES}')
+    return Plugin(built(source, folder), Bounds())
+
+
+@pytest.mark.req("OC-POLICY-SDK-4111", "OC-POLICY-SDK-4112")
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("https://a.example/list.txt", "https://a.example/list.txt"),
+        ("https://lists-of-models-7.region-1.example/x", "https://lists-of-models-7.region-1.example/x"),
+        ("https://a.example/" + "k1" * 12, "https://a.example/" + "*" * 24),
+        ("https://a.example?key=" + "k1" * 12, "https://a.example?key=" + "*" * 24),
+        ("https://a.example/" + "x/" * 441, "https://a.example/" + "x/" * 441),
+        ("https://a.example/" + "x/" * 442, ""),
+    ],
+    ids=["plain", "a-long-host-is-no-key", "key-in-the-path", "key-in-the-query", "as-long-as-may-be", "too-long"],
+)
+def test_a_fetch_is_asked_for_with_its_path_and_query_redacted(fetches: Plugin, url: str, asked: str) -> None:
+    found = decision(fetches, hook="admission", task={"model_ref": url}, pool={})
+
+    assert {"decision": "fetch", "tool": TOOL_VERSION, "url": asked} == found
+
+
+@pytest.mark.req("OC-POLICY-SDK-4111")
+@pytest.mark.parametrize(
+    ("fetched", "expected"),
+    [
+        ({"outcome": "answered", "status": 200, "body": "a\r\nb\n"}, {"decision": "deny", "reason": "b"}),
+        ({"outcome": "answered", "status": 200, "body": "a\nme"}, {"decision": "allow"}),
+        ({"outcome": "answered", "status": 404, "body": "x", "reason": ""}, {"decision": "deny", "reason": ""}),
+        ({"outcome": "refused", "status": None, "reason": "no domain"}, {"decision": "deny", "reason": "no domain"}),
+    ],
+)
+def test_what_came_of_a_fetch_is_read(fetches: Plugin, fetched: dict[str, object], expected: dict[str, str]) -> None:
+    task = {"model_ref": "x", "session_id": "me"}
+
+    assert expected == decision(fetches, hook="admission", task=task, pool={}, fetched=fetched)
+
+
+@pytest.mark.req("OC-POLICY-SDK-4111")
+@settings(max_examples=200, deadline=None)
+@given(
+    body=st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), min_size=1, max_size=150),
+    is_ascii=st.booleans(),
+)
+def test_an_answers_escapes_are_resolved(fetches: Plugin, body: str, is_ascii: bool) -> None:
+    """The SDK's reading of a body is Python's: it allows exactly where both have the same text."""
+    document = {
+        "hook": "admission",
+        "task": {"model_ref": "x", "session_id": "SAME"},
+        "fetched": {"outcome": "answered", "status": 200, "body": body},
+    }
+    raw = json.dumps(document, ensure_ascii=is_ascii).encode()
+    plain = not any(character in '"\\' or ord(character) < 32 for character in body)
+    if plain:  # a text that JSON writes as it is can stand on both sides
+        raw = raw.replace(b"SAME", body.encode())
+        assert {"decision": "allow"} == json.loads(fetches.decide(raw))
+        return
+    told = json.loads(fetches.decide(raw))["reason"]
+    expected = "".join(" " if character in '"\\' or ord(character) < 32 else character for character in body)
+    if not re.search(r"[A-Za-z0-9_-]{20}", body):
+        assert expected == told
+
+
+@pytest.mark.req("OC-POLICY-SDK-4111")
+@settings(max_examples=200, deadline=None)
+@given(st.text('\\\\u"0dD8cCnx{}:,', max_size=40))
+def test_any_escapes_are_answered(fetches: Plugin, body: str) -> None:
+    raw = (
+        b'{"hook":"admission","task":{},"fetched":{"outcome":"answered","status":200,"body":"' + body.encode() + b'"}}'
+    )
+
+    assert json.loads(fetches.decide(raw))["decision"] in {"allow", "deny", "fetch"}  # what is no JSON has no `fetched`

@@ -238,6 +238,32 @@ def test_a_model_of_the_hub_is_verified_and_its_token_stays_with_the_hub(
     assert "authorization" not in by_path["/blob"]
 
 
+@pytest.mark.req("ORCH-3090")
+@pytest.mark.parametrize("text", ["hf:org/repo/q4/m.gguf@v1.2", "hf:org/repo@v1.2"])
+def test_a_revision_of_the_hub_is_asked_for_by_its_name_and_kept_apart(
+    far: FarEnd, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    hub(far, monkeypatch)
+    unpinned = bring("hf:org/repo/q4/m.gguf")
+    for part in ("/org/repo/resolve/{}/q4/m.gguf", "/api/models/org/repo/tree/{}"):
+        far.answers[part.format("v1.2")] = far.answers.pop(part.format("main"))
+
+    pinned = bring(text)
+
+    assert digest(GGUF) == pinned["digest"]
+    assert unpinned["path"] != pinned["path"]
+
+
+@pytest.mark.req("ORCH-3090")
+@pytest.mark.parametrize("text", ["hf:org/repo/q4/none.gguf", "hf:org/repo/q4/m.gguf@gone", "hf:org/none"])
+def test_what_the_hub_does_not_have_is_a_plain_error(far: FarEnd, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    hub(far, monkeypatch)
+
+    with pytest.raises(ProvisionError, match=f"the hub does not give {text}: .*404"):
+        bring(text)
+    assert [] == models()
+
+
 @pytest.mark.req("OC-POLICY-4043")
 def test_the_hub_cannot_lead_into_the_host(far: FarEnd, monkeypatch: pytest.MonkeyPatch) -> None:
     hub(far, monkeypatch, cdn="169.254.169.254")
