@@ -25,6 +25,7 @@ pytest_plugins = (
     "features.steps.determinism",
     "features.steps.status",
     "features.steps.logs",
+    "features.steps.abilities",
     "features.steps.times",
     "features.steps.workloads",
 )

@@ -9,7 +9,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
@@ -38,6 +38,7 @@ class StandIn:
 
     Attributes:
         requests: completions so far.
+        paths: everything that it was asked for.
         workload: what its model does.
     """
 
@@ -45,10 +46,12 @@ class StandIn:
     script: Script
     url: str = ""
     requests: int = 0
+    paths: set[str] = field(default_factory=set)
     workload: str = "completion"
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Any request."""
+        self.paths.add(request.path)
         is_completion = request.path in self.wire.stream_paths and request.method == "POST"
         if self.script.is_loading and (is_completion or request.path in HEALTH_PATHS):
             return _json(self.wire.loading_work if is_completion else self.wire.loading)

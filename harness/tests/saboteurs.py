@@ -127,6 +127,28 @@ class SaysConstantStart(Fault):
         return json.dumps({**told, "predicted_start_ms": 70}).encode() if "predicted_start_ms" in told else body
 
 
+class ClaimsLess(Fault):
+    """Serves what it does not claim."""
+
+    def body(self, path: str, body: bytes) -> bytes:
+        if path != "/v1/capabilities":
+            return body
+        told = json.loads(body)
+        for row in told["engines"]:
+            row["supported_workloads"].remove("rerank")
+        return json.dumps(told).encode()
+
+
+class ClaimsMore(Fault):
+    """Claims an engine that it does not have."""
+
+    def body(self, path: str, body: bytes) -> bytes:
+        if path != "/v1/capabilities":
+            return body
+        told = json.loads(body)
+        return json.dumps({**told, "engines": [*told["engines"], {**told["engines"][0], "engine": "vllm"}]}).encode()
+
+
 class IdOfItsOwn(Fault):
     def headers(self, headers: dict[str, str]) -> None:
         headers["X-Correlation-Id"] = "0"

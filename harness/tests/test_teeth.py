@@ -61,12 +61,14 @@ CASES: list[tuple[Callable[[Target], Fault], str, str]] = [
     (lambda _: saboteurs.DefectForBadInput(), "test_a_body_that_is_not and plain-text", "OC-CTRL-2030"),
     (lambda good: saboteurs.AnyToken(good.token or ""), "test_a_request_without_the_token", "OC-CTRL-2030"),
     (lambda _: saboteurs.OtherMetricNames(), "test_every_series_of_the_contract", "OC-METRICS-7101"),
+    (lambda _: saboteurs.ClaimsLess(), "test_a_workload_works_on_every and rerank", "OC-CTRL-2030"),
+    (lambda _: saboteurs.ClaimsMore(), "test_an_engine_works_that_is_claimed and vllm", "ORCH-3095"),
     (lambda _: saboteurs.ForgetsFields(), "test_an_accepted_task_is_told", "ORCH-3044"),
 ]
 
 
 @pytest.mark.slow
-@pytest.mark.req("OC-TEST-7006")
+@pytest.mark.req("OC-TEST-7006", "OC-TEST-7021")
 @pytest.mark.parametrize(
     ("fault", "keyword", "req"), CASES, ids=[f"{req}-{keyword.split()[0]}" for _, keyword, req in CASES]
 )

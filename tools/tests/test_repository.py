@@ -1,5 +1,6 @@
 """The repository as a whole: its shape, its generated files, its lock file, its documents."""
 
+import ast
 import re
 import subprocess
 import tomllib
@@ -150,3 +151,39 @@ def test_decisions_are_numbered_without_a_gap_and_fit_a_page() -> None:
 
 def test_the_changelog_has_a_place_for_what_comes() -> None:
     assert re.search(r"^## \[?Unreleased\]?$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+
+def server_imports(source: str) -> list[str]:
+    """What a module imports of the reference server, wherever in it."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"import_module", "importlib.import_module"}:
+            names += [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+        found += [name for name in names if name.partition(".")[0] == "reference_server"]
+    return found
+
+
+@pytest.mark.req("OC-TEST-7005")
+def test_whoever_judges_a_server_imports_none_of_it() -> None:
+    """Not even in tests, nor inside a function: a process and HTTP are all they have. import-linter holds the rest."""
+    judging = [path for name in ("harness", "features", "determinism", "chaos") for path in (ROOT / name).rglob("*.py")]
+
+    assert len(judging) > 100
+    assert {} == {
+        str(path.relative_to(ROOT)): found for path in judging if (found := server_imports(path.read_text("utf-8")))
+    }
+
+
+@pytest.mark.req("OC-TEST-7005", "OC-TEST-7006")
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import reference_server.app",
+        "def f():\n    from reference_server.domain import core",
+        "import importlib\nimportlib.import_module('reference_server.app')",
+    ],
+)
+def test_an_import_of_the_server_is_found(source: str) -> None:
+    assert 1 == len(server_imports(source))

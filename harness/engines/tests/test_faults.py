@@ -82,7 +82,7 @@ def wait_ready(client: Client) -> None:
     client.wait_until(is_ready, deadline_ms=READY_MS, what="the pool to be ready")
 
 
-def run(client: Client, engine: StandIn, *, seed: int = 7) -> Stream:
+def run(client: Client, engine: StandIn, *, seed: int = 7, prompt: str = "a b c") -> Stream:
     name = next(name for name, wire in FORMATS.items() if isinstance(engine.wire, wire))
     task = {
         "task_id": fresh_id(),
@@ -95,7 +95,7 @@ def run(client: Client, engine: StandIn, *, seed: int = 7) -> Stream:
         "max_tokens": TOKENS,
         "deadline_ms": 600_000,
         "seed": seed,
-        "prompt": "a b c",
+        "prompt": prompt,
     }
     answer = client.submit(task)
     assert 202 == answer.status, str(answer)
@@ -189,3 +189,27 @@ def test_stand_in_another_version_is_named_once_the_engine_was_lost(served: tupl
     wait_ready(client)
     assert "mock-2.0" == run(client, engine).frames[0].payload["engine_version"].split("+")[0]
     behave(engine)
+
+
+NATIVE = {"/health", "/props", "/tokenize", "/completion", "/slots", "/metrics"}
+SWITCHED_ON = {"/embedding", "/rerank"}  # by an option of llama-server's start
+
+
+@pytest.mark.req("OC-ADAPT-5001")
+@pytest.mark.parametrize("served", ["llamacpp"], indirect=True)
+def test_stand_in_the_llama_cpp_adapter_uses_the_native_api_alone(served: tuple[StandIn, Client]) -> None:
+    """A whole answer, a scrape, and a stream that has to be stopped: all that an adapter does."""
+    engine, client = served
+    behave(engine)
+    wait_ready(client)
+    run(client, engine, prompt="word " * 120)  # whether it fits shows only when its tokens are counted
+    behave(engine, stall_at=2)
+    run(client, engine)
+    behave(engine)
+
+    def is_native() -> bool:
+        client.request("GET", "/metrics")
+        return engine.paths >= NATIVE
+
+    client.wait_until(is_native, deadline_ms=READY_MS, what=f"requests for {sorted(NATIVE - engine.paths)}")
+    assert engine.paths <= NATIVE | SWITCHED_ON, engine.paths

@@ -1,7 +1,10 @@
 """What is installed is asked of the reference server, and what is missing is said with the command that gets it."""
 
+import hashlib
 import json
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,8 @@ from harness.engines import installed as installs
 from harness.engines.real_llamacpp import Installed, busy_slots, completion, installed
 from harness.target import CannotRunError
 from harness.tests.tiny_server import TinyServer, answer
+
+INSTALL_S = 3_600.0  # a build on two cores, where the cache has none
 
 ENGINE = {"engine": "llamacpp", "binary": "/bin/llama-server"}
 MODEL = {"id": "small", "path": "/models/small.gguf"}
@@ -54,3 +59,20 @@ def test_the_engines_own_answer_is_its_content() -> None:
     body = json.dumps({"content": "hello"}).encode()
     with TinyServer(lambda sock, head: sock.sendall(answer("200 OK", body))) as engine:
         assert "hello" == completion(engine.url, {"prompt": "x"})
+
+
+@pytest.mark.real_engine
+@pytest.mark.req("HME-006")
+def test_real_llama_server_and_model_are_installed_and_are_what_they_claim() -> None:
+    """By the command itself; a second run finds all in place. The bytes are those of the manifests, and run."""
+    command = (sys.executable, "-m", "reference_server", "engines", "install", "llamacpp", "--with-model")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_S, check=False)
+    assert 0 == done.returncode, done.stderr
+    engine, model = installs.installed_engine("llamacpp"), installs.listed()["models"][-1]
+
+    version = subprocess.run([engine["binary"], "--version"], capture_output=True, text=True, timeout=60, check=False)
+
+    assert engine["version"].removeprefix("b") in version.stdout + version.stderr
+    for path, digest in ((engine["binary"], engine["digest"]), (model["path"], model["digest"])):
+        with Path(path).open("rb") as handle:
+            assert digest == "sha256:" + hashlib.file_digest(handle, "sha256").hexdigest(), path
