@@ -1,7 +1,8 @@
 """The server under test: a URL that was given, or a command that is started on a free port.
 
-Readiness is one JSON line on standard output, `{"event": "ready", "url": …}`, and then an answer to
-`GET /v1/capabilities`. A server of ours is always given a token, so that authentication is on the path of everything.
+Readiness is one JSON line on standard output, `{"event": "ready", "url": …}`, or, where the port was given, that every
+pool is ready or says why not; and then an answer to `GET /v1/capabilities`. A server of ours is always given a token,
+so that authentication is on the path of everything.
 """
 
 import json
@@ -57,16 +58,8 @@ class Target:
         Raises:
             CannotRunError: no answer, or not 200.
         """
-        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
-            answer = httpx.get(
-                f"{self.url}/v1/capabilities",
-                headers=headers,
-                timeout=ANSWER_S,
-                trust_env=False,
-                follow_redirects=False,
-                verify=trust.tls(),
-            )
+            answer = self._get("/v1/capabilities")
         except httpx.HTTPError as error:
             raise CannotRunError(f"{self.url} does not answer: {error}. Is the server running?") from None
         if answer.status_code in (401, 403):
@@ -80,14 +73,43 @@ class Target:
             )
         return found
 
+    def has_settled(self) -> bool:
+        """Whether each pool is ready, or says why it is not; what a server answers before tells nothing of it.
+
+        Raises:
+            CannotRunError: as `capabilities`.
+        """
+        rows = self.capabilities().get("engines") or []
+        return all(self._has_settled(pool_id) for pool_id in {row.get("pool_id", "default") for row in rows})
+
+    def _has_settled(self, pool_id: str) -> bool:
+        try:
+            answer = self._get(f"/v1/pools/{pool_id}/health")
+        except httpx.HTTPError:
+            return False
+        told = parsed(answer.content)
+        is_told = answer.status_code == 200 and isinstance(told, dict)
+        return not is_told or any(told.get(name) for name in ("ready", "draining", "last_error"))
+
+    def _get(self, path: str) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        return httpx.get(
+            f"{self.url}{path}",
+            headers=headers,
+            timeout=ANSWER_S,
+            trust_env=False,
+            follow_redirects=False,
+            verify=trust.tls(),
+        )
+
 
 class Servers:
     """Starts servers, one for each different configuration, and stops them all at the end.
 
     Args:
         command: `{config}` in it is replaced by the path of a configuration file; without it, settings cannot be given.
-            `{port}` is replaced by a free port, and such a server is ready when it answers there; without it, a server
-            says its address in its ready line.
+            `{port}` is replaced by a free port, and such a server is ready when its pools are, or say why not; without
+            it, a server says its address in its ready line.
             Empty: servers cannot be started at all, because the one under test was given by its URL.
         replica: the replica that pools get: the real engine's address, or None for the embedded one.
         engine_pid: of that engine, where the harness has started it.
@@ -146,6 +168,8 @@ class Servers:
         fixed = f"http://127.0.0.1:{port}" if any("{port}" in part for part in self._command) else None
         try:
             process.wait_ready(lambda: _address(process, fixed) is not None, deadline_ms=READY_MS)
+            if fixed is not None:
+                process.wait_ready(Target(url=fixed, token=token).has_settled, deadline_ms=READY_MS)
         except DidNotStartError as error:
             raise CannotRunError(f"the server did not start\n{error}") from None
         url = _address(process, fixed) or ""

@@ -182,6 +182,21 @@ def test_how_a_scenario_ends_is_its_outcome(
     assert f'name="outcome" value="{outcome}"' in pytester.path.joinpath("out.xml").read_text(encoding="utf-8")
 
 
+TELL = """
+def pytest_runtest_logreport(report):
+    if report.failed:
+        print("trace:", *report.verdict["trace"])
+"""
+
+
+def test_what_a_scenario_sent_and_got_travels_with_its_failure(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(TELL)
+    result = run(pytester, "Given a request", "Then it is wrong", options=("-s",))
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*trace: GET /healthz", "  < 200", '  < {"status": "ok"}'])
+
+
 def test_an_async_step_is_refused(pytester: pytest.Pytester) -> None:
     result = run(pytester, "Given a request", "When a step is async")
 

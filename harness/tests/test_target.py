@@ -29,6 +29,26 @@ server.serve_forever()
 """
 
 
+# A server that answers at once, and whose pools are still loading for its first three answers about them.
+SLOW = """
+import http.server, json, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    asked = 0
+    def do_GET(self):
+        about_a_pool = self.path.endswith("/health")
+        Handler.asked += about_a_pool
+        is_over = Handler.asked > 3
+        pool = {"ready": is_over and sys.argv[2] == "ready", "last_error": "no memory" if is_over else None}
+        body = json.dumps(pool if about_a_pool else {"asked": Handler.asked, "engines": [{"pool_id": "p"}]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args): pass
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[Servers]:
     made = Servers([sys.executable, "-c", SERVER, "{config}"], folder=tmp_path)
@@ -84,6 +104,17 @@ def test_settings_that_cannot_be_given_do_not_apply(tmp_path: Path, command: tup
 def test_a_command_that_fails_is_shown_with_its_log(tmp_path: Path) -> None:
     with pytest.raises(CannotRunError, match="no such port"):
         Servers([sys.executable, "-c", "raise SystemExit('no such port')"], folder=tmp_path).get({})
+
+
+@pytest.mark.req("OC-TEST-7038")
+@pytest.mark.parametrize("end", ["ready", "failed"])
+def test_a_server_on_a_given_port_is_judged_once_its_pools_have_come_up_or_say_why_not(
+    tmp_path: Path, end: str
+) -> None:
+    servers = Servers([sys.executable, "-c", SLOW, "{port}", end], folder=tmp_path)
+
+    assert {"asked": 4, "engines": [{"pool_id": "p"}]} == servers.get({}).capabilities()
+    servers.stop()
 
 
 @pytest.mark.parametrize(
