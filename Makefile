@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 LOCK := tools/requirements/dev.txt
 
-.PHONY: help conform conform-real test check lock clean
+.PHONY: help conform conform-real test check soak lock clean
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -19,6 +19,9 @@ test: .venv/ready  ## set up, then run every test that needs no installed engine
 
 check: .venv/ready  ## the developer's loop: format, lint, types, import rules, generated files, specs, tests
 	$(BIN)/python -m tools check
+
+soak: .venv/ready  ## run every test of `make test` 20 times and name those whose verdict was not always the same
+	$(BIN)/python -m tools flakes --runs 20
 
 lock: .venv/ready  ## pin the dependencies again, with hashes (needs uv)
 	$(BIN)/python -m tools lock

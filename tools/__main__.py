@@ -1,4 +1,4 @@
-"""`python -m tools check | lint | gen | coverage | compat | lock`: what a developer runs before a push."""
+"""`python -m tools check | lint | gen | coverage | compat | flakes | lock`: what a developer runs before a push."""
 
 import argparse
 import sys
@@ -20,6 +20,9 @@ EXAMPLES = """examples:
                                 which checks never ran: LLAMA_ORCH_EVIDENCE=run.jsonl python -m pytest writes the file
   python -m tools bench         what the hop costs, beside nginx and the Rust routers where they are installed
   python -m tools compat vllm   verify a real engine, and write contracts/compat/vllm.json
+  python -m tools flakes --runs 20
+                                the whole suite so often; names every test whose verdict was not always the same
+  python -m tools flakes --runs 5 -- -n 2 -m scenario features
   python -m tools lock          pin the dependencies again, with hashes (needs uv)
 
 exit codes: 0 pass, 1 fail, 2 wrong usage, 3 could not run
@@ -46,6 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one 
             from tools import compat
 
             return compat.verify(ROOT, asked.engine, say=_say)
+        case "flakes":
+            from tools import flakes
+
+            return flakes.soak(ROOT, runs=asked.runs, arguments=asked.pytest, json_file=asked.json, say=_say)
         case "bench":
             from tools.bench import run
 
@@ -76,6 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--rounds", type=int, default=3)
     verified = verbs.add_parser("compat", help="run tests and features on an installed engine, and write what passed")
     verified.add_argument("engine", choices=("llamacpp", "vllm", "triton"))
+    soak = verbs.add_parser("flakes", help="the whole suite again and again; its verdicts compared")
+    soak.add_argument("--runs", type=int, default=20, metavar="N", help="how often (20)")
+    soak.add_argument("--json", type=Path, metavar="FILE", help="write what differed to this file, too")
+    soak.add_argument("pytest", nargs="*", metavar="ARGUMENT", help="after --: for pytest, in place of the whole suite")
     verbs.add_parser("lock", help="pin the dependencies again, with hashes")
     return parser
 
