@@ -2,7 +2,7 @@
 
 Rules for an adapter:
 1. It translates; it decides nothing. Retries, breakers, slots and terminal codes belong to the runtime and the domain.
-2. `complete` yields once per read of the engine's socket, with everything that read held.
+2. `complete` tells once per read of the engine's socket, with everything that read held.
 3. Closing the generator (or cancelling the task that iterates it) closes the engine's connection: that is the cancel.
 4. A stream that ends without the engine's own final frame raises `EngineLostError`: an early end is never success.
 5. No redirects, no hidden connection limit, explicit connect and read timeouts.
@@ -19,7 +19,7 @@ Errors, by who is at fault:
 Source: ORCH-3054 … 3058, OC-ADAPT-5001, 5010, 5011.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -105,6 +105,9 @@ class Finished:
 
 EngineEvent = Tokens | Finished
 
+Took = Callable[[tuple[str, ...]], None]
+"""Gets the pieces of one read, in the very call that brought them. What it raises comes out of the stream."""
+
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
@@ -150,8 +153,12 @@ class Engine(Protocol):
     async def count_tokens(self, text: str) -> int:
         """How many tokens `text` is for this model, special tokens included."""
 
-    def complete(self, request: Completion) -> AsyncGenerator[EngineEvent, None]:
-        """Decode as a stream: any number of `Tokens`, then exactly one `Finished`."""
+    def complete(self, request: Completion, took: Took | None = None) -> AsyncGenerator[EngineEvent, None]:
+        """Decode as a stream: any number of `Tokens`, then exactly one `Finished`.
+
+        Args:
+            took: where an engine can, it calls this with the pieces of a read, and yields no `Tokens` of them.
+        """
 
     async def embed(self, inputs: tuple[str, ...]) -> Vectors:
         """Embed at once. Cancelling the caller closes the engine's connection."""

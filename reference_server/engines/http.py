@@ -1,18 +1,22 @@
 """What the adapters of HTTP engines have in common: one session, JSON, event streams, and what an answer means.
 
-No redirects, no limit on connections that nobody sees, explicit limits for connecting and for every answer but a
-stream, whose watchdog is the runtime's. Every failure of the transport leaves here as an `EngineLostError`.
+Event streams have a connection of their own (`stream`). No redirects, no limit on connections that nobody sees,
+explicit limits for connecting and for every answer but a stream, whose watchdog is the runtime's. Every failure of the
+transport leaves here as an `EngineLostError`.
 
 Source: OC-ADAPT-5013, OC-ADAPT-5015, OC-ADAPT-5016.
 """
 
+import asyncio
 import hashlib
 import math
 import re
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+import ssl
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -24,13 +28,12 @@ from reference_server.engines.base import (
     EngineLostError,
     EngineRefusedError,
 )
-from reference_server.engines.sse_reader import SseReader
+from reference_server.engines.stream import StreamConnection
 
 CONNECT_LIMIT_S = 5.0
 ANSWER_LIMIT_S = 30.0  # for everything but a stream
 ERROR_BYTES_MAX = 64 * 1024  # of an error's body, that are looked at
 
-T = TypeVar("T")
 ErrorOf = Callable[[int, bytes], EngineError]
 
 
@@ -80,14 +83,44 @@ class HttpClient:
             return await answer.text(errors="replace") if answer.status == 200 else ""
 
     @asynccontextmanager
-    async def stream(self, path: str, body: object) -> AsyncGenerator["Reads", None]:
-        """`POST path`, and what its event stream brings. Leaving the block closes the connection."""
-        async with self.request("POST", path, body, is_work=True) as answer:
-            if answer.status != 200:
-                raise self._error_of(answer.status, await answer.content.read(ERROR_BYTES_MAX))
-            if answer.content_type != "text/event-stream":
-                raise EngineFaultError(f"{path} answered {answer.content_type}, not an event stream")
-            yield Reads(answer)
+    async def stream(self, path: str, body: object) -> AsyncGenerator[StreamConnection, None]:
+        """`POST path`, and its event stream. Leaving the block closes the connection."""
+        connection = await self._connect(path, msgspec.json.encode(body))
+        try:
+            await connection.head()
+            if connection.status != 200:
+                raise self._error_of(connection.status, await connection.start_of_body(ERROR_BYTES_MAX))
+            if connection.content_type != "text/event-stream":
+                raise EngineFaultError(f"{path} answered {connection.content_type[:64]}, not an event stream")
+            yield connection
+        finally:
+            connection.close()
+
+    async def _connect(self, path: str, body: bytes) -> StreamConnection:
+        """Ask on a connection of its own; the time limit is that of connecting."""
+        address = urlsplit(self._url)
+        headers = {
+            "Host": address.netloc.rpartition("@")[2],
+            **self._headers,
+            "Accept": "text/event-stream",
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+            "Connection": "close",
+        }
+        head = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        request = "\r\n".join(head).encode("latin-1") + body
+        is_secure = address.scheme == "https"
+        try:
+            async with asyncio.timeout(CONNECT_LIMIT_S):
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: StreamConnection(request),
+                    address.hostname or "",
+                    address.port or (443 if is_secure else 80),
+                    ssl=ssl.create_default_context() if is_secure else None,
+                )
+        except OSError as error:  # TimeoutError is one
+            raise EngineLostError(f"{path}: {type(error).__name__}") from None
+        return connection
 
     @asynccontextmanager
     async def request(
@@ -115,41 +148,6 @@ class HttpClient:
             self._session = None
 
 
-class Reads:
-    """What each read of the socket brought: the data of the events that it completed, in order, possibly of none."""
-
-    def __init__(self, answer: aiohttp.ClientResponse) -> None:
-        self._chunks = answer.content.iter_any()
-        self._reader = SseReader()
-        self.is_chunked = answer.headers.get("Transfer-Encoding", "").lower() == "chunked"
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> list[bytes]:
-        return self._reader.feed(await anext(self._chunks))
-
-    @property
-    def is_inside_event(self) -> bool:
-        """Something has come that no empty line has ended yet."""
-        return self._reader.is_inside_event
-
-
-def until_fault(events: Iterable[bytes], read: Callable[[bytes], T]) -> tuple[list[T], EngineError | None]:
-    """All that can be read of what one read brought, in order, and the error that ended it.
-
-    What came before an error in the same read is the client's all the same: how a socket cuts a stream into reads
-    decides nothing.
-    """
-    done: list[T] = []
-    try:
-        for data in events:
-            done.append(read(data))  # noqa: PERF401 - what was read before an error is kept
-    except EngineError as error:
-        return done, error
-    return done, None
-
-
 class PieceCounter:
     """Counts as the engine counts: its count runs ahead of the text while a character is incomplete."""
 
@@ -163,6 +161,9 @@ class PieceCounter:
             total: tokens of the stream so far, this frame's among them.
         """
         new = total - self._counted
+        if new == 1:
+            self._counted = total
+            return [text]
         self._counted = max(self._counted, total)
         if text:
             return [""] * (new - 1) + [text]

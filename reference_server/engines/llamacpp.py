@@ -10,7 +10,8 @@ Source: ORCH-3054, OC-ADAPT-5001, OC-ADAPT-5011, OC-ADAPT-5019; the wire format 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, MutableSequence
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -26,7 +27,7 @@ from reference_server.engines.base import (
     Finished,
     Readiness,
     Scores,
-    Tokens,
+    Took,
     Usage,
     Vectors,
     Workload,
@@ -41,7 +42,6 @@ from reference_server.engines.http import (
     member,
     numbers,
     samples,
-    until_fault,
 )
 from reference_server.engines.sampling import PROFILES
 
@@ -110,28 +110,18 @@ class LlamaCpp:
             raise EngineFaultError("/tokenize answered without a list of tokens")
         return len(tokens)
 
-    async def complete(self, request: Completion) -> AsyncGenerator[EngineEvent, None]:
+    async def complete(self, request: Completion, took: Took | None = None) -> AsyncGenerator[EngineEvent, None]:
         """`POST /completion` as a stream. Closing the generator closes the connection: that is the cancel."""
-        pieces_of = PieceCounter()
         if (slot := self._free_slot()) is not None:
             self._slot_of[request.task_id] = slot
-        async with self._http.stream("/completion", _body_of(request, slot)) as reads:
-            async for events in reads:
-                pieces: list[str] = []
-                frames, fault = until_fault(events, _checked)
-                for frame in frames:
-                    pieces += pieces_of(frame["content"], frame["tokens_predicted"])
-                    if frame.get("stop"):
-                        if pieces:
-                            yield Tokens(tuple(pieces))
-                        self._slot_of.pop(request.task_id, None)
-                        yield _finished_of(frame)
-                        return
-                if pieces:
-                    yield Tokens(tuple(pieces))
-                if fault is not None:
-                    raise fault
-        raise EngineLostError("the stream ended without its final frame")
+        async with (
+            self._http.stream("/completion", _body_of(request, slot)) as stream,
+            aclosing(stream.events(_Reading(), took)) as events,
+        ):
+            async for event in events:
+                if isinstance(event, Finished):
+                    self._slot_of.pop(request.task_id, None)
+                yield event
 
     async def embed(self, inputs: tuple[str, ...]) -> Vectors:
         """`POST /embedding`, which does not count; `/tokenize` does."""
@@ -220,13 +210,41 @@ def _body_of(request: Completion, slot: int | None) -> dict[str, object]:
     }
 
 
-def _checked(data: bytes) -> dict[str, Any]:
-    frame = frame_of(data)
-    if "error" in frame:
-        raise _error_of(500, data)
-    if not isinstance(frame.get("content"), str) or not isinstance(frame.get("tokens_predicted"), int):
-        raise EngineFaultError("a frame of the stream has no text or no count")
-    return frame
+class _Frame(msgspec.Struct):
+    """Of a frame, what is looked at: the rest is skipped unread."""
+
+    content: str | msgspec.UnsetType = msgspec.UNSET
+    tokens_predicted: int | msgspec.UnsetType = msgspec.UNSET
+    stop: bool = False
+    error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_frame = msgspec.json.Decoder(_Frame)
+
+
+class _Reading:
+    """One stream, whose last frame says so."""
+
+    def __init__(self) -> None:
+        self._pieces_of = PieceCounter()
+
+    def read(self, data: bytes, pieces: MutableSequence[str]) -> Finished | None:
+        """One event."""
+        try:
+            frame = _frame.decode(data)
+        except msgspec.DecodeError:  # a ValidationError is one
+            frame_of(data)
+            raise EngineFaultError("a frame of the stream is not llama-server's") from None
+        if frame.error is not msgspec.UNSET:
+            raise _error_of(500, data)
+        if frame.content is msgspec.UNSET or frame.tokens_predicted is msgspec.UNSET:
+            raise EngineFaultError("a frame of the stream has no text or no count")
+        pieces += self._pieces_of(frame.content, frame.tokens_predicted)
+        return _finished_of(frame_of(data)) if frame.stop else None
+
+    def ended(self, *, is_inside_event: bool) -> Finished:  # noqa: ARG002 - with or without: no end
+        """An end that its protocol does not have."""
+        raise EngineLostError("the stream ended without its final frame")
 
 
 def _finished_of(frame: dict[str, Any]) -> Finished:

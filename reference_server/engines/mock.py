@@ -26,6 +26,7 @@ from reference_server.engines.base import (
     Readiness,
     Scores,
     Tokens,
+    Took,
     Usage,
     Vectors,
     Workload,
@@ -111,14 +112,17 @@ class Mock:
             await asyncio.sleep(self._settings.prompt_ms / 1000)
             yield
 
-    async def complete(self, request: Completion) -> AsyncGenerator[EngineEvent, None]:
+    async def complete(self, request: Completion, took: Took | None = None) -> AsyncGenerator[EngineEvent, None]:
         """Send `max_tokens` pieces, paced by the clock; more requests than slots wait, as llama-server has it."""
         async with self._slots:
             self.active.add(request.task_id)
             try:
                 await asyncio.sleep(self._settings.prompt_ms / 1000)
                 async for event in self._paced(request):
-                    yield event
+                    if took is not None and isinstance(event, Tokens):
+                        took(event.pieces)
+                    else:
+                        yield event
             finally:
                 self.active.discard(request.task_id)
 

@@ -26,6 +26,8 @@ class SseReader:
         Raises:
             EngineFaultError: an event outgrew `EVENT_BYTES_MAX`.
         """
+        if not (self._rest or self._data or self._after_cr) and (plain := _plain(chunk)) is not None:
+            return plain
         if self._after_cr and chunk.startswith(b"\n"):
             chunk = chunk[1:]
         if chunk:
@@ -56,3 +58,14 @@ class SseReader:
         if name == b"data":
             self._data.append(value.removeprefix(b" "))
             self._size += len(value)
+
+
+def _plain(chunk: bytes) -> list[bytes] | None:
+    """The data of whole events of one `data` line each, as most reads have them; None where a closer look is due."""
+    if not chunk.endswith(b"\n\n") or b"\r" in chunk:
+        return None
+    events = chunk[:-2].split(b"\n\n")
+    for event in events:
+        if not event.startswith(b"data: ") or b"\n" in event:
+            return None
+    return [event[6:] for event in events]

@@ -6,7 +6,9 @@ and nothing follows it. An error inside a stream is the same object as one befor
 Source: ORCH-3056, OC-ADAPT-5040, OC-ADAPT-5050; the wire format is TGI's own API description, version 3.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, MutableSequence
+from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -23,12 +25,13 @@ from reference_server.engines.base import (
     EngineRefusedError,
     Finished,
     Readiness,
-    Tokens,
+    Took,
     Usage,
 )
-from reference_server.engines.http import HttpClient, frame_of, member, samples, until_fault
+from reference_server.engines.http import HttpClient, frame_of, member, samples
 from reference_server.engines.sampling import PROFILES
 
+UNTOLD = -1  # of tokens_in: version 2 did not tell
 SEEDS = 2**64 - 1  # the engine's are 1 … 2**64-1: 0 is not one of them
 
 
@@ -82,24 +85,17 @@ class Tgi(CompletesOnly):
             raise EngineFaultError("/tokenize answered without a list of tokens")
         return len(tokens)
 
-    async def complete(self, request: Completion) -> AsyncGenerator[EngineEvent, None]:
+    async def complete(self, request: Completion, took: Took | None = None) -> AsyncGenerator[EngineEvent, None]:
         """`POST /generate_stream`. Closing the generator closes the connection: that is the cancel."""
-        async with self._http.stream("/generate_stream", _body_of(request)) as reads:
-            async for events in reads:
-                pieces: list[str] = []
-                frames, fault = until_fault(events, _checked)
-                for frame in frames:
-                    token = frame["token"]
-                    pieces.append("" if token.get("special") else token["text"])
-                    if frame.get("generated_text") is not None:
-                        yield Tokens(tuple(pieces))
-                        yield await self._finished(request, frame)
-                        return
-                if pieces:
-                    yield Tokens(tuple(pieces))
-                if fault is not None:
-                    raise fault
-        raise EngineLostError("the stream ended without its final frame")
+        async with (
+            self._http.stream("/generate_stream", _body_of(request)) as stream,
+            aclosing(stream.events(_Reading(), took)) as events,
+        ):
+            async for event in events:
+                if isinstance(event, Finished) and event.tokens_in == UNTOLD:
+                    yield replace(event, tokens_in=await self.count_tokens(request.prompt))
+                else:
+                    yield event
 
     async def confirm_stopped(self, task_id: str) -> None:
         """The closed connection has to be enough: TGI shows no slots."""
@@ -113,14 +109,32 @@ class Tgi(CompletesOnly):
         """Close the connections."""
         await self._http.close()
 
-    async def _finished(self, request: Completion, frame: dict[str, Any]) -> Finished:
-        reason, tokens_out = member(frame, "details", "finish_reason"), member(frame, "details", "generated_tokens")
-        if reason not in {"length", "eos_token", "stop_sequence"} or not isinstance(tokens_out, int):
-            raise EngineFaultError("the final frame does not tell how the stream ended")
-        tokens_in = member(frame, "details", "input_length")
-        if not isinstance(tokens_in, int):  # version 2 did not tell
-            tokens_in = await self.count_tokens(request.prompt)
-        return Finished("length" if reason == "length" else "stop", tokens_in=tokens_in, tokens_out=tokens_out)
+
+class _Reading:
+    """One stream, whose last frame has the whole text."""
+
+    def read(self, data: bytes, pieces: MutableSequence[str]) -> Finished | None:
+        """One event."""
+        frame = _checked(data)
+        token = frame["token"]
+        pieces.append("" if token.get("special") else token["text"])
+        return _finished_of(frame) if frame.get("generated_text") is not None else None
+
+    def ended(self, *, is_inside_event: bool) -> Finished:  # noqa: ARG002 - with or without: no end
+        """An end that its protocol does not have."""
+        raise EngineLostError("the stream ended without its final frame")
+
+
+def _finished_of(frame: dict[str, Any]) -> Finished:
+    reason, tokens_out = member(frame, "details", "finish_reason"), member(frame, "details", "generated_tokens")
+    if reason not in {"length", "eos_token", "stop_sequence"} or not isinstance(tokens_out, int):
+        raise EngineFaultError("the final frame does not tell how the stream ended")
+    tokens_in = member(frame, "details", "input_length")
+    return Finished(
+        "length" if reason == "length" else "stop",
+        tokens_in=tokens_in if isinstance(tokens_in, int) else UNTOLD,
+        tokens_out=tokens_out,
+    )
 
 
 def _body_of(request: Completion) -> dict[str, object]:

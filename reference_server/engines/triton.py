@@ -12,7 +12,8 @@ Source: ORCH-3057, OC-ADAPT-5060, OC-ADAPT-5070; the wire format was seen with 2
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, MutableSequence
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -28,10 +29,10 @@ from reference_server.engines.base import (
     EngineLostError,
     Finished,
     Readiness,
-    Tokens,
+    Took,
     Usage,
 )
-from reference_server.engines.http import HttpClient, digest_of, error_by_status, frame_of, member, samples, until_fault
+from reference_server.engines.http import HttpClient, digest_of, error_by_status, frame_of, member, samples
 from reference_server.engines.sampling import PROFILES
 
 NOT_LOADED = "has no available versions"  # of a model that it knows; one that it does not know "is not found"
@@ -103,29 +104,18 @@ class Triton(CompletesOnly):
 
     async def count_tokens(self, text: str) -> int:
         """An estimate from the text's size: Triton has no tokeniser."""
-        return max(1, -(-len(text.encode()) // BYTES_A_TOKEN))
+        return _estimate(text)
 
-    async def complete(self, request: Completion) -> AsyncGenerator[EngineEvent, None]:
+    async def complete(self, request: Completion, took: Took | None = None) -> AsyncGenerator[EngineEvent, None]:
         """`POST /v2/models/M/generate_stream`. Closing the generator closes the connection: that is the cancel."""
-        inputs, count = await self._input_names(), 0
+        inputs = await self._input_names()
         body = {name: value for name, value in _body_of(request).items() if name in inputs}
-        async with self._http.stream(f"/v2/models/{self._model_name}/generate_stream", body) as reads:
-            if not reads.is_chunked:
+        async with self._http.stream(f"/v2/models/{self._model_name}/generate_stream", body) as stream:
+            if not stream.is_chunked:
                 raise EngineFaultError("the body is not chunked: its end would prove nothing")
-            async for events in reads:
-                pieces, fault = until_fault(events, _text_of)
-                if pieces:
-                    count += len(pieces)
-                    yield Tokens(tuple(pieces))
-                if fault is not None:
-                    raise fault
-            if count == 0 or reads.is_inside_event:
-                raise EngineLostError("the stream ended without a frame, or inside one")
-        yield Finished(
-            finish_reason="length" if count >= request.max_tokens else "stop",
-            tokens_in=await self.count_tokens(request.prompt),
-            tokens_out=count,
-        )
+            async with aclosing(stream.events(_Reading(request), took)) as events:
+                async for event in events:
+                    yield event
 
     async def confirm_stopped(self, task_id: str) -> None:
         """The closed connection has to be enough: Triton shows no slots."""
@@ -171,6 +161,34 @@ def _body_of(request: Completion) -> dict[str, object]:
         "min_p": profile.min_p,
         "repetition_penalty": profile.repeat_penalty,
     }
+
+
+def _estimate(text: str) -> int:
+    return max(1, -(-len(text.encode()) // BYTES_A_TOKEN))
+
+
+class _Reading:
+    """One stream, whose end is that of the body."""
+
+    def __init__(self, request: Completion) -> None:
+        self._request = request
+        self._count = 0
+
+    def read(self, data: bytes, pieces: MutableSequence[str]) -> Finished | None:
+        """One event."""
+        pieces.append(_text_of(data))
+        self._count += 1
+        return None
+
+    def ended(self, *, is_inside_event: bool) -> Finished:
+        """The end, if a frame came and the last one is whole."""
+        if self._count == 0 or is_inside_event:
+            raise EngineLostError("the stream ended without a frame, or inside one")
+        return Finished(
+            finish_reason="length" if self._count >= self._request.max_tokens else "stop",
+            tokens_in=_estimate(self._request.prompt),
+            tokens_out=self._count,
+        )
 
 
 def _text_of(data: bytes) -> str:

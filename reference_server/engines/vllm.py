@@ -9,7 +9,8 @@ Source: ORCH-3055, OC-ADAPT-5019, OC-ADAPT-5020, OC-ADAPT-5030; the wire format 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, MutableSequence
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -25,7 +26,7 @@ from reference_server.engines.base import (
     EngineRefusedError,
     Finished,
     Readiness,
-    Tokens,
+    Took,
     Usage,
     Vectors,
     Workload,
@@ -40,7 +41,6 @@ from reference_server.engines.http import (
     member,
     numbers,
     samples,
-    until_fault,
 )
 from reference_server.engines.sampling import PROFILES
 
@@ -108,26 +108,14 @@ class Vllm(CompletesOnly):
             raise EngineFaultError("/tokenize answered without a count")
         return count
 
-    async def complete(self, request: Completion) -> AsyncGenerator[EngineEvent, None]:
+    async def complete(self, request: Completion, took: Took | None = None) -> AsyncGenerator[EngineEvent, None]:
         """`POST /v1/completions` as a stream. Closing the generator closes the connection: that is the cancel."""
-        pieces_of, end = PieceCounter(), _End()
-        async with self._http.stream("/v1/completions", _body_of(request, await self._name())) as reads:
-            async for events in reads:
-                pieces: list[str] = []
-                taken, fault = until_fault(events, lambda data: None if data == DONE else end.take(_checked(data)))
-                for frame in taken:
-                    if frame is None:
-                        if pieces:
-                            yield Tokens(tuple(pieces))
-                        yield end.finished()
-                        return
-                    text, total = frame
-                    pieces += pieces_of(text, total)
-                if pieces:
-                    yield Tokens(tuple(pieces))
-                if fault is not None:
-                    raise fault
-        raise EngineLostError("the stream ended without [DONE]")
+        async with (
+            self._http.stream("/v1/completions", _body_of(request, await self._name())) as stream,
+            aclosing(stream.events(_Reading(), took)) as events,
+        ):
+            async for event in events:
+                yield event
 
     async def embed(self, inputs: tuple[str, ...]) -> Vectors:
         """`POST /v1/embeddings`."""
@@ -170,37 +158,67 @@ class Vllm(CompletesOnly):
         raise EngineFaultError("/v1/models does not list the model")
 
 
-class _End:
-    """What the frames say of the stream's end, which is in two of them: the reason in one, the count in the next."""
+class _Details(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int
+    completion_tokens: int
+    prompt_tokens_details: _Details | None = None
+
+
+class _Choice(msgspec.Struct):
+    text: str
+    finish_reason: str | None = None
+    token_ids: list[int] | None = None
+
+
+class _Frame(msgspec.Struct):
+    """Of a frame, what is looked at: the rest is skipped unread."""
+
+    choices: list[_Choice] | msgspec.UnsetType = msgspec.UNSET
+    usage: _Usage | None = None
+    error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_frame = msgspec.json.Decoder(_Frame)
+
+
+class _Reading:
+    """One stream: its reason is in one frame, its count in the next, and both have to be there at the end."""
 
     def __init__(self) -> None:
+        self._pieces_of = PieceCounter()
         self._reason: str | None = None
         self._tokens_in: int | None = None
         self._tokens_out = 0
         self._tokens_cached = 0
 
-    def take(self, frame: dict[str, Any]) -> tuple[str, int]:
-        """The text of a frame, and how many tokens there were with it."""
-        usage = frame.get("usage")
+    def read(self, data: bytes, pieces: MutableSequence[str]) -> Finished | None:
+        """One event."""
+        if data == DONE:
+            return self._finished()
+        frame = _checked(data)
+        usage = frame.usage
         if usage is not None:
-            counts = member(usage, "prompt_tokens"), member(usage, "completion_tokens")
-            if not all(isinstance(count, int) for count in counts):
-                raise EngineFaultError("a frame's usage has no counts")
-            self._tokens_in, self._tokens_out = counts
-            self._tokens_cached = int(member(usage, "prompt_tokens_details", "cached_tokens") or 0)
-        if not frame["choices"]:
-            return "", self._tokens_out
-        choice = frame["choices"][0]
-        text = member(choice, "text")
-        if not isinstance(text, str):
-            raise EngineFaultError("a frame of the stream has no text")
-        self._reason = choice.get("finish_reason") or self._reason
-        if usage is None:  # a server that counts only at the end
-            tokens = choice.get("token_ids")
-            self._tokens_out += len(tokens) if isinstance(tokens, list) else int(bool(text))
-        return text, self._tokens_out
+            self._tokens_in, self._tokens_out = usage.prompt_tokens, usage.completion_tokens
+            details = usage.prompt_tokens_details
+            self._tokens_cached = details.cached_tokens or 0 if details is not None else 0
+        text = ""
+        if frame.choices:
+            choice = frame.choices[0]
+            text, self._reason = choice.text, choice.finish_reason or self._reason
+            if usage is None:  # a server that counts only at the end
+                self._tokens_out += len(choice.token_ids) if choice.token_ids is not None else int(bool(text))
+        pieces += self._pieces_of(text, self._tokens_out)
+        return None
 
-    def finished(self) -> Finished:
+    def ended(self, *, is_inside_event: bool) -> Finished:  # noqa: ARG002 - with or without: no end
+        """An end that its protocol does not have."""
+        raise EngineLostError("the stream ended without [DONE]")
+
+    def _finished(self) -> Finished:
         """The end, if what is needed to tell it has come."""
         if self._reason is None or self._tokens_in is None:
             raise EngineLostError("the stream ended without its reason or its usage")
@@ -232,11 +250,15 @@ def _body_of(request: Completion, name: str) -> dict[str, object]:
     }
 
 
-def _checked(data: bytes) -> dict[str, Any]:
-    frame = frame_of(data)
-    if "error" in frame:
+def _checked(data: bytes) -> _Frame:
+    try:
+        frame = _frame.decode(data)
+    except msgspec.DecodeError:  # a ValidationError is one
+        frame_of(data)
+        raise EngineFaultError("a frame of the stream is not vLLM's") from None
+    if frame.error is not msgspec.UNSET:
         raise _error_of(500, data)
-    if not isinstance(frame.get("choices"), list):
+    if frame.choices is msgspec.UNSET:
         raise EngineFaultError("a frame of the stream has no choices")
     return frame
 

@@ -334,6 +334,7 @@ class Orchestrator:
             stop_ms=self._limits[task.pool_id].stop_ms,
             durable=self._durable,
             changed=self._task_changed,
+            grown=self.readers.wake,
             suspect=keeper.suspect,
             engine_failed=keeper.engine_failed,
         )

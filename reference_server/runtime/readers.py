@@ -2,7 +2,7 @@
 
 Rules:
 1. A reader copies frames; it owns no part of the task. Its leaving ends the reader alone.
-2. Waiting costs no polling: a task's readers are woken when its transcript has grown.
+2. Waiting costs no polling: a task's readers are told when its transcript has grown, in the call that made it grow.
 3. A canceled task shows no token to anybody any more: readers go on with its control frames (ORCH-3026).
 
 Source: ORCH-2002, ORCH-3026, OC-CTRL-2012, OC-CTRL-2020 … 2022.
@@ -26,23 +26,37 @@ class Reader:
 
     Attributes:
         abort: set by the edge: cuts the connection of a reader that takes nothing.
+        on_growth: set by the edge: called when there may be frames to take. Must not raise.
     """
 
     def __init__(self, task: Task, *, start: int) -> None:
         self.task = task
         self.abort: Callable[[], None] | None = None
+        self.on_growth: Callable[[], None] | None = None
         self.closed = asyncio.Event()
         self._cursor = start
-        self._wake: asyncio.Future[None] | None = None
 
     @property
     def is_done(self) -> bool:
         """All frames, the terminal one included, have been handed out."""
         return self.task.transcript.is_closed and self._cursor >= len(self.task.transcript)
 
-    def take(self) -> list[tuple[int, Frame]]:
-        """The frames that came since the last call, with their ids; empty when there are none yet."""
-        while frames := self.task.transcript.since(self._cursor, FRAMES_PER_READ):
+    @property
+    def is_at_end(self) -> bool:
+        """Nothing is left but the terminal frame."""
+        transcript = self.task.transcript
+        return transcript.is_closed and self._cursor >= len(transcript) - 1
+
+    def take(self, *, hold_end: bool = False) -> list[tuple[int, Frame]]:
+        """The frames that came since the last call, with their ids; empty when there are none yet.
+
+        Args:
+            hold_end: leave the terminal frame for later.
+        """
+        transcript = self.task.transcript
+        end = len(transcript) - int(hold_end and transcript.is_closed)
+        while self._cursor < end:
+            frames = transcript.since(self._cursor, min(FRAMES_PER_READ, end - self._cursor))
             numbered = list(enumerate(frames, self._cursor))
             self._cursor += len(frames)
             if self.task.state == "canceled":
@@ -51,23 +65,10 @@ class Reader:
                 return numbered
         return []
 
-    async def wait(self, timeout_s: float) -> None:
-        """Return when there may be frames to take, or when the time is over."""
-        if self._cursor < len(self.task.transcript):
-            return
-        loop = asyncio.get_running_loop()
-        wake = self._wake = loop.create_future()
-        timer = loop.call_later(timeout_s, self.wake)
-        try:
-            await wake
-        finally:
-            timer.cancel()
-            self._wake = None
-
     def wake(self) -> None:
-        """Let `wait` return."""
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
+        """There may be frames to take."""
+        if self.on_growth is not None:
+            self.on_growth()
 
 
 class Readers:

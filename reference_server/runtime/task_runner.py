@@ -1,7 +1,8 @@
 """Drives one task from its dispatch to the release of its slot: the hot path, and the end of every race.
 
-How it stays cheap: the engine's events come once per socket read, each read is appended to the transcript and its
-readers are woken once; no timer, log line or metric is touched per token. The watchdog looks at `last_event_ms`.
+How it stays cheap: the engine's tokens come once per socket read, in the very call that read them (`_took`): they are
+appended to the transcript and its readers told once; no loop task, timer, log line or metric is touched per token. The
+watchdog looks at `last_event_ms`.
 
 How it stays right: only `Core` ends a task, and the transcript refuses tokens after the end. Decoding is a loop task of
 its own, so that breaking it off can never hit the clean-up; `run` waits for it to have closed the engine's stream, then
@@ -56,6 +57,7 @@ class TaskRunner:
         stop_ms: int,
         durable: Callable[[], Awaitable[bool]],
         changed: Callable[[Task], None],
+        grown: Callable[[str], None],
         suspect: Callable[[], None],
         engine_failed: Callable[[str], None],
     ) -> None:
@@ -66,6 +68,7 @@ class TaskRunner:
         self._stop_s = stop_ms / 1000
         self._durable = durable
         self._changed = changed
+        self._grown = grown
         self._suspect = suspect
         self._engine_failed = engine_failed
         self._decoding: asyncio.Task[Failure | None] | None = None
@@ -130,7 +133,7 @@ class TaskRunner:
         self._changed(task)
 
     async def _complete(self) -> None:
-        task, transcript, request = self.task, self.task.transcript, self.task.request
+        task, request = self.task, self.task.request
         completion = Completion(
             task_id=task.id,
             prompt=request.inputs[0],
@@ -139,17 +142,13 @@ class TaskRunner:
             strict=request.strict,
             reuse_cache=request.reuse_cache,
         )
-        async with aclosing(self._engine.complete(completion)) as events:
+        async with aclosing(self._engine.complete(completion, self._took)) as events:
             async for event in events:
-                self.last_event_ms = now_ms()
                 match event:
                     case Tokens(pieces):
-                        if task.first_token_ms is None:
-                            task.first_token_ms = self.last_event_ms
-                        transcript.append_tokens(pieces)
-                        self._changed(task)
+                        self._took(pieces)
                     case Finished():
-                        self._engine_finished = True
+                        self._engine_finished, self.last_event_ms = True, now_ms()
                         finish = Finish(
                             finish_reason=event.finish_reason,
                             tokens_in=event.tokens_in,
@@ -160,6 +159,15 @@ class TaskRunner:
                         self._changed(task)
                         return
         raise EngineLostError("the engine's stream ended without its final frame")
+
+    def _took(self, pieces: tuple[str, ...]) -> None:
+        """The pieces of one read of the engine."""
+        task = self.task
+        self.last_event_ms = now_ms()
+        if task.first_token_ms is None:
+            task.first_token_ms = self.last_event_ms
+        task.transcript.append_tokens(pieces)
+        self._grown(task.id)
 
     async def _confirm_stopped(self) -> None:
         """Wait until the engine has let go of the task; its slot is quarantined when that takes too long.

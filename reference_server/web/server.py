@@ -7,6 +7,7 @@ subscription (architecture rule 8).
 import asyncio
 import logging
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -87,6 +88,13 @@ class EnvelopeHandler(RequestHandler):
     def __init__(self, *parts: Any, current: Current, **settings: Any) -> None:
         super().__init__(*parts, **settings)
         self._current = current
+        self.on_writable: Callable[[], None] | None = None
+
+    def resume_writing(self) -> None:
+        """The client has taken what was written."""
+        super().resume_writing()
+        if self.on_writable is not None:
+            self.on_writable()
 
     async def _drain_helper(self) -> None:
         """Wait until the client takes what was written, with a limit: the one place where a write waits."""

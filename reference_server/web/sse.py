@@ -12,20 +12,25 @@ from collections.abc import Iterable
 
 import msgspec
 
-from reference_server.domain.transcript import Frame, TokenFrame
+from reference_server.domain.transcript import ControlFrame, Frame, TokenFrame
 
 CONTENT_TYPE = "text/event-stream"
 KEEP_ALIVE = b": keep-alive\n\n"
 
-_json = msgspec.json.Encoder()
+TOKEN = b'id: %d\nevent: token\ndata: {"t":%b,"i":%d}\n\n'
+
+_encode = msgspec.json.Encoder().encode
 
 
 def encode(frames: Iterable[tuple[int, Frame]]) -> bytes:
     """Frames with their ids, as one piece of the stream: one read of the engine becomes one write."""
-    return b"".join([_event(number, frame) for number, frame in frames])
+    return b"".join(
+        [
+            TOKEN % (number, _encode(frame[0]), frame[1]) if isinstance(frame, TokenFrame) else _control(number, frame)
+            for number, frame in frames
+        ]
+    )
 
 
-def _event(number: int, frame: Frame) -> bytes:
-    if isinstance(frame, TokenFrame):
-        return b'id: %d\nevent: token\ndata: {"t":%b,"i":%d}\n\n' % (number, _json.encode(frame.t), frame.i)
-    return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, frame.event.encode(), _json.encode(frame.data))
+def _control(number: int, frame: ControlFrame) -> bytes:
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, frame.event.encode(), _encode(frame.data))

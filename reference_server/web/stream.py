@@ -1,13 +1,12 @@
 """`GET /v1/tasks/{id}/stream`: a view of the task's transcript, from any frame on.
 
-The handler subscribes and copies; it owns nothing of the task. The connection's write buffer is kept empty
-(`set_write_buffer_limits(0)`) and the kernel's small, so that a slow reader holds back itself alone, costs little, and
-is seen to be slow.
+The handler subscribes, and an `Outlet` copies; neither owns anything of the task. The connection's write buffer is
+kept empty (`set_write_buffer_limits(0)`) and the kernel's small, so that a slow reader holds back itself alone, costs
+little, and is seen to be slow.
 
 Source: ORCH-2002, ORCH-3026, OC-CTRL-2020 … 2022, OC-CTRL-2046.
 """
 
-import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable
@@ -21,9 +20,12 @@ from reference_server.web import sse
 from reference_server.web.errors import EdgeError
 from reference_server.web.keys import CONFIG, ORCHESTRATOR
 from reference_server.web.middleware import CORRELATION, CORRELATION_KEY
+from reference_server.web.outlet import Connection, Outlet
 from reference_server.web.tasks import budget_headers, task_of
 
 KERNEL_BUFFER_BYTES = 64 * 1024  # Linux doubles it; left alone it lets a stalled reader hold up to 4 MiB
+
+Told = Callable[[], Awaitable[None]]
 
 log = logging.getLogger(__name__)
 
@@ -45,20 +47,24 @@ async def stream(request: web.Request) -> web.StreamResponse:
                 **budget_headers(request, task),
             }
         )
-        transport = request.transport
-        if transport is None:
+        transport, connection = request.transport, request.protocol
+        if transport is None or not isinstance(connection, Connection):
             return response
         reader.abort = transport.abort
         transport.set_write_buffer_limits(0)
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER_BYTES)
         await response.prepare(request)
+        is_chunked = response.headers.get("Transfer-Encoding") == "chunked"
+        outlet = Outlet(
+            reader,
+            connection,
+            transport,
+            is_chunked=is_chunked,
+            keep_alive_s=http.keep_alive_ms / 1000,
+            slow_s=http.slow_reader_ms / 1000,
+        )
         try:
-            await _copy(
-                reader,
-                response,
-                told=request.app[ORCHESTRATOR].require_told,
-                keep_alive_s=http.keep_alive_ms / 1000,
-            )
+            await _copy(outlet, reader, response, told=request.app[ORCHESTRATOR].require_told)
         except RefusedError:
             transport.abort()  # the end is on no disk: after the next start there may be another one
         except TimeoutError:
@@ -67,27 +73,11 @@ async def stream(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def _copy(
-    reader: Reader,
-    response: web.StreamResponse,
-    *,
-    told: Callable[[], Awaitable[None]],
-    keep_alive_s: float,
-) -> None:
+async def _copy(outlet: Outlet, reader: Reader, response: web.StreamResponse, *, told: Told) -> None:
     """Send frames as they come; the terminal one when it will hold after a kill, too (OC-CORE-1054)."""
-    loop = asyncio.get_running_loop()
-    silent_since = loop.time()
-    while not reader.is_done:
-        chunk = sse.encode(reader.take())
-        if reader.is_done:
-            await told()
-        if not chunk and loop.time() - silent_since >= keep_alive_s:
-            chunk = sse.KEEP_ALIVE
-        if chunk:
-            await response.write(chunk)
-            silent_since = loop.time()
-        else:
-            await reader.wait(silent_since + keep_alive_s - loop.time())
+    await outlet.run()
+    await told()
+    await response.write(sse.encode(reader.take()))
     await response.write_eof()
 
 

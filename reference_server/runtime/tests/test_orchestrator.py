@@ -25,6 +25,7 @@ from reference_server.engines.base import (
     EngineMissingError,
     EngineRefusedError,
     Readiness,
+    Took,
     Usage,
 )
 from reference_server.engines.mock import Mock
@@ -192,7 +193,7 @@ class Broken(Mock):
     async def readiness(self) -> Readiness:
         return "ready" if self.alive or not self.preloads else "down"
 
-    async def complete(self, completion: Completion) -> AsyncGenerator[EngineEvent, None]:
+    async def complete(self, completion: Completion, took: Took | None = None) -> AsyncGenerator[EngineEvent, None]:
         is_preload = completion.task_id.startswith("preload")
         self.preloads += is_preload
         async for event in super().complete(completion):
@@ -243,7 +244,7 @@ class Failing(Mock):
         self.fails = True
         self.probes = 0
 
-    async def complete(self, request: Completion) -> AsyncGenerator[EngineEvent, None]:
+    async def complete(self, request: Completion, took: Took | None = None) -> AsyncGenerator[EngineEvent, None]:
         self.probes += request.task_id.startswith("probe")
         if self.fails and not request.task_id.startswith("preload"):
             raise EngineFaultError("500")
