@@ -27,6 +27,7 @@ ANSWER_S = 5.0
 STOP_MS = 15_000  # the reference server drains for 5 s by default
 
 TOKEN_ENV = "LLORCH_API_TOKEN"  # noqa: S105 - the variable's name
+CACHE_ENV = "LLAMA_ORCH_CACHE_DIR"
 
 REFERENCE_SERVER = (sys.executable, "-m", "reference_server", "serve", "--port", "0")
 
@@ -146,11 +147,19 @@ class Servers:
             target = self._started[key] = self.start(settings)
         return target
 
-    def start(self, settings: Settings, *, token: str | None = None, env: Mapping[str, str] | None = None) -> Target:
+    def start(
+        self,
+        settings: Settings,
+        *,
+        token: str | None = None,
+        env: Mapping[str, str] | None = None,
+        has_own_cache: bool = False,
+    ) -> Target:
         """A new server with these settings, shared with nobody; still stopped at the end.
 
         Args:
             settings: the configuration file's content.
+            has_own_cache: it fetches or looks for what is not there, and leaves the user's cache alone.
 
         Raises:
             CannotRunError: it did not come up.
@@ -164,7 +173,8 @@ class Servers:
         token = token or secrets.token_urlsafe(24)
         port = _free_port()
         command = [part.replace("{port}", str(port)) for part in self._with_config(settings, folder)]
-        process = Process(command, folder=folder, env={TOKEN_ENV: token, **(env or {})})
+        cache = {CACHE_ENV: str(folder / "cache")} if has_own_cache else {}
+        process = Process(command, folder=folder, env={TOKEN_ENV: token, **cache, **(env or {})})
         fixed = f"http://127.0.0.1:{port}" if any("{port}" in part for part in self._command) else None
         try:
             process.wait_ready(lambda: _address(process, fixed) is not None, deadline_ms=READY_MS)

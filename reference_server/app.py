@@ -16,39 +16,29 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import msgspec
 import structlog
 
 from reference_server import config as configuration
 from reference_server import plugins
 from reference_server.config import Config, ConfigError, Current
-from reference_server.domain.catalog import Catalog
 from reference_server.domain.core import Core
 from reference_server.domain.devices import DeviceMask
-from reference_server.domain.errors import Failure, RefusedError
 from reference_server.domain.pool import Pool
 from reference_server.domain.replica import Replica
 from reference_server.domain.retention import Retention
 from reference_server.domain.sessions import Sessions
 from reference_server.domain.task import Task
-from reference_server.engines.base import Engine, EngineMissingError
-from reference_server.engines.llamacpp import LlamaCpp
-from reference_server.engines.mock import Mock
-from reference_server.engines.tgi import Tgi
-from reference_server.engines.triton import Triton
-from reference_server.engines.vllm import Vllm
+from reference_server.launching import EngineConfig, Launching, start_limit_ms
 from reference_server.policy.clients import unused_proxies
 from reference_server.policy.plugin import PluginRefusedError
 from reference_server.provision import console, network
-from reference_server.runtime import model_fetch
 from reference_server.runtime.clock import now_ms
+from reference_server.runtime.engine_install import KeepPlan
 from reference_server.runtime.gpus import read_gpus, watch_gpus
-from reference_server.runtime.launchers import Attached, Launcher
 from reference_server.runtime.orchestrator import Orchestrator
 from reference_server.runtime.orphans import end_orphans
 from reference_server.runtime.readers import Readers
 from reference_server.runtime.replica_keeper import ReplicaKeeper
-from reference_server.runtime.supervised import Supervised
 from reference_server.settings import NeedsRestartError, Running, bounds_of, budget_of, limits_of, prices_of, take_over
 from reference_server.store import documents
 from reference_server.store.base import Record, TaskStore
@@ -59,7 +49,7 @@ from reference_server.store.recorder import Recorder
 from reference_server.store.sqlite import SCHEMA, SqliteStore
 from reference_server.telemetry import log
 from reference_server.telemetry.metrics import Metrics
-from reference_server.web import catalog, server
+from reference_server.web import artifacts, catalog, server
 from reference_server.web.artifacts import Tracer
 
 TOKEN_ENV = "LLORCH_API_TOKEN"  # noqa: S105 - the variable's name, not a token
@@ -68,8 +58,6 @@ TOKEN_ENV = "LLORCH_API_TOKEN"  # noqa: S105 - the variable's name, not a token
 GC_THRESHOLDS = (50_000, 20, 20)
 
 EXIT_OK, EXIT_COULD_NOT_RUN = 0, 3
-
-EngineConfig = configuration.MockEngine | configuration.ExternalEngine | configuration.SupervisedEngine
 
 
 class CannotServeError(Exception):
@@ -160,13 +148,14 @@ async def _serve(
     running = Running(current=current, core=core, readers=readers, watchdogs=watchdogs)
     loop.add_signal_handler(signal.SIGHUP, partial(_reload, running, reread))
     keepers: dict[tuple[str, str], ReplicaKeeper] = {}
+    launching = Launching(config, core.catalog, keep=_plans_into(shelf, config.artifacts.artifacts_max))
     orchestrator = Orchestrator(
         core,
         keepers=keepers,
         limits=watchdogs,
         readers=readers,
         durable=store.durable,
-        launchers=partial(_relaunch, config, core.catalog),
+        launchers=launching.again,
         policies=policies,
     )
     metrics = Metrics(
@@ -186,9 +175,10 @@ async def _serve(
             keepers[pool.id, replica_id(pool, number)] = ReplicaKeeper(
                 pool.id,
                 replica_id(pool, number),
-                _launcher(config, pool, engine, pool.model_ref, core.catalog),
+                launching.first(pool, engine),
                 core,
-                start_limit_ms=_start_limit_ms(engine),
+                start_limit_ms=start_limit_ms(engine),
+                pinned=pool.provisioning.version if pool.provisioning else None,
                 changed=orchestrator.settle_effects,
                 rng=random.Random(),  # noqa: S311 - jitter
             )
@@ -304,84 +294,12 @@ def _mask(engine: EngineConfig) -> DeviceMask:
     return DeviceMask()
 
 
-def _start_limit_ms(engine: EngineConfig) -> int:
-    return engine.start_timeout_ms if isinstance(engine, configuration.SupervisedEngine) else 30_000
+def _plans_into(shelf: Documents, artifacts_max: int) -> KeepPlan:
+    """Plans become artifacts of kind `plan`, tagged with pool and engine; from whatever thread they come."""
+    loop = asyncio.get_running_loop()
 
+    def keep(text: str, pool_id: str, engine: str) -> None:
+        put = partial(artifacts.put, shelf, "plan", text, tags=(pool_id, engine), keep=artifacts_max)
+        loop.call_soon_threadsafe(put)
 
-def _relaunch(config: Config, models: Catalog, pool_id: str, replica: str, model_ref: str) -> Launcher:
-    """What brings a replica up with another model.
-
-    Raises:
-        RefusedError: INVALID_PARAMS: the engine is not ours to load.
-    """
-    pool = next(pool for pool in config.pools if pool.id == pool_id)
-    engine = pool.replicas[int(replica.rpartition("-")[2])]
-    match engine:
-        case configuration.ExternalEngine() if model_ref != pool.model_ref:
-            message = f"replica {replica} is attached to an engine that somebody else runs: load the model there"
-            raise RefusedError(
-                Failure(code="INVALID_PARAMS", message=message, engine=pool.engine, pool_id=pool_id, retriable=False)
-            )
-        case configuration.SupervisedEngine() if model_ref != pool.model_ref:
-            own = msgspec.structs.replace(engine, model_file=None)
-            return Supervised(
-                own,
-                model_ref=model_ref,
-                expected_digest=partial(models.digest_of, model_ref),
-                bring=partial(_bring, config, pool, models, model_ref),
-            )
-        case _:
-            return _launcher(config, pool, engine, model_ref, models)
-
-
-async def _bring(config: Config, pool: configuration.Pool, models: Catalog, model_ref: str) -> str | None:
-    """The path of a pool's model, fetched if need be; None when its reference names nothing that is fetched."""
-    wanted = model_fetch.wanted_by(config, pool, models, model_ref)
-    return None if wanted is None else await model_fetch.bring(wanted, may_fetch=config.models.fetch)
-
-
-def _mock(engine: configuration.MockEngine, model_ref: str) -> Engine:
-    """A mock of any model; a `file:` must be there, as for a real engine."""
-    if model_ref.startswith("file:") and not Path(model_ref.removeprefix("file:")).is_file():
-        raise EngineMissingError(f"{model_ref}: no such file")
-    return Mock(engine, model_ref)
-
-
-def _launcher(
-    config: Config, pool: configuration.Pool, engine: EngineConfig, model_ref: str, models: Catalog
-) -> Launcher:
-    match engine:
-        case configuration.MockEngine():
-            return Attached(lambda: _mock(engine, model_ref))
-        case configuration.ExternalEngine():
-            return Attached(lambda: _external(pool.engine, engine))
-        case configuration.SupervisedEngine():
-            return Supervised(
-                engine,
-                expected_digest=partial(models.digest_of, model_ref),
-                bring=partial(_bring, config, pool, models, model_ref),
-            )
-
-
-def _external(name: configuration.EngineName, engine: configuration.ExternalEngine) -> Engine:
-    """The adapter of an engine that somebody else runs."""
-    url, model_file = engine.url, engine.model_file
-    key = os.environ.get(engine.api_key_env) if engine.api_key_env else None
-    match name:
-        case "llamacpp":
-            return LlamaCpp(url, api_key=key, model_file=model_file)
-        case "vllm":
-            return Vllm(url, api_key=key, model_name=engine.model_name, slots=engine.slots or 1, model_file=model_file)
-        case "tgi":
-            return Tgi(url, api_key=key, slots=engine.slots)
-        case "triton":
-            return Triton(
-                url,
-                api_key=key,
-                metrics_url=engine.metrics_url,
-                model_name=engine.model_name or "ensemble",
-                slots=engine.slots or 1,
-                ctx_max=engine.ctx,
-                trtllm_version=engine.trtllm_version,
-                model_file=model_file,
-            )
+    return keep

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from reference_server.config_provisioning import Provisioning
+
 HostName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.:_\[\]-]{1,253}$")]
 HostPattern = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.:_*/\[\]-]{1,253}$")]
 MimePattern = Annotated[str, msgspec.Meta(pattern=r"^(\*|[A-Za-z0-9!#$&^_.+-]{1,64})/(\*|[A-Za-z0-9!#$&^_.+-]{1,64})$")]
@@ -80,8 +82,9 @@ class SupervisedEngine(
     """An engine process that we start, watch and stop.
 
     Attributes:
-        model_file: path of the weights; None = the model that `llama-orch engines install` put into the cache.
-        binary: path of the server; None = the one that `llama-orch engines install` put into the cache.
+        model_file: path of the weights, of a folder with them (vLLM, TGI), or of Triton's model repository; None = the
+            pool's `model`, or the one that `llama-orch engines install` put into the cache.
+        binary: path of llama-server; None = the one that the pool's `provisioning` brings.
         ctx: tokens per slot.
         threads: of one decode; None leaves it to the engine. On a busy machine fewer are faster.
         devices: the GPUs it sees, and no others (ORCH-3011); empty = none, it decodes on the CPU.
@@ -157,6 +160,8 @@ class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         engine: the name clients ask for.
         model_ref: the model clients ask for.
         model: where it comes from, when engines that we start have to have it.
+        provisioning: how the engine comes to this host. None = `external` where no replica is `supervised`; else what
+            this version of llama-orch pins: `source` for llama.cpp, `package` for vLLM and Triton (OC-CONFIG-6020).
         replicas: one engine each.
         sampler_profile_version: what requests may pin (ORCH-3046).
         reload_drain_ms: how long what waits and runs may take to finish before a reload ends it (ORCH-3031).
@@ -166,6 +171,7 @@ class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     engine: EngineName = "llamacpp"
     model_ref: str = "default"
     model: ModelSource = ModelSource()
+    provisioning: Provisioning | None = None
     replicas: Annotated[tuple[MockEngine | ExternalEngine | SupervisedEngine, ...], msgspec.Meta(min_length=1)] = (
         MockEngine(),
     )
@@ -344,6 +350,18 @@ class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     allow_pickle: bool = False
 
 
+class Engines(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How engines are provisioned (ORCH-3200, OC-CONFIG-6027).
+
+    Attributes:
+        provision: engines that are missing are brought at preload, where `outbound` allows it.
+        install_packages: tools that are missing may be installed by the system's package manager.
+    """
+
+    provision: bool = True
+    install_packages: bool = False
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole file.
 
@@ -363,6 +381,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     artifacts: Artifacts = Artifacts()
     outbound: Outbound = Outbound()
     models: Models = Models()
+    engines: Engines = Engines()
     model_folders: tuple[FolderPath, ...] = ()
     plugins: tuple[Plugin, ...] = ()
     experimental_cpu: bool = False

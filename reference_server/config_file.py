@@ -19,6 +19,7 @@ import yaml
 
 from reference_server.config import Config, ConfigError, Pool, SupervisedEngine
 from reference_server.config_places import Place, allowed_values, known_fields, place_of
+from reference_server.config_rules import provisioning_wrong
 from reference_server.domain.devices import DeviceMask
 
 Mode = Literal["strict", "compat"]
@@ -172,6 +173,8 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
                 f"it serves the same engine and model_ref as pools[{served[serves]}]; make them replicas of one pool",
             )
         served[serves] = number
+        if (wrong := provisioning_wrong(pool)) is not None:
+            yield f"$.pools[{number}].provisioning", wrong
         for index, replica in enumerate(pool.replicas):
             if isinstance(replica, SupervisedEngine) and (wrong := _wrong_with(config, pool, replica)) is not None:
                 yield f"$.pools[{number}].replicas[{index}]", wrong
@@ -193,8 +196,10 @@ def _wrong_with_pattern(pattern: str) -> str | None:
 
 
 def _wrong_with(config: Config, pool: Pool, replica: SupervisedEngine) -> str | None:
-    if pool.engine != "llamacpp":
-        return f"kind `supervised` starts llama-server only; attach to {pool.engine} with kind `external`"
+    if pool.engine != "llamacpp" and replica.model_file is None:
+        return f"{pool.engine} is started with what `model_file` names: a folder with a model, or a model repository"
+    if pool.engine != "llamacpp" and replica.binary is not None:
+        return f"`binary` is llama-server's; {pool.engine} comes by the pool's `provisioning`"
     if not replica.devices and not config.experimental_cpu:
         return (
             "without `devices` it decodes on the CPU, which is experimental: name its GPUs, as in `devices: [0]`, "

@@ -17,7 +17,10 @@ EXIT_USAGE, EXIT_COULD_NOT_RUN = 2, 3
 @engines.callback()
 @models.callback()
 def under_rules(
-    config: Annotated[Path | None, typer.Option(help="YAML file; its `outbound` says what may be fetched.")] = None,
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file: its pools, and by `outbound` what may be fetched.")
+    ] = None,
 ) -> None:
     """Bring engines and models into the cache, and show what is there.
 
@@ -30,6 +33,7 @@ def under_rules(
     except ConfigError as error:
         typer.echo(f"llama-orch: {error}", err=True)
         raise typer.Exit(EXIT_USAGE) from None
+    context.obj = loaded
     if not loaded.plugins:
         network.follow(lambda: loaded.outbound)
         return

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from reference_server import config
+from reference_server import config, config_provisioning
 
 OUTPUT = Path("contracts/config/schema.json")
 _ATTRIBUTE = re.compile(r"^ {4}(\w[\w, ]*): (.*(?:\n {8}.*)*)", re.MULTILINE)
@@ -22,7 +22,7 @@ def generate(root: Path) -> dict[Path, str]:
     del root
     schema = msgspec.json.schema(config.Config)
     for name, component in schema["$defs"].items():
-        _describe(component, getattr(config, name))
+        _describe(component, vars(config).get(name) or vars(config_provisioning)[name])
     whole = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "llama-orch configuration",

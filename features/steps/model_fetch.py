@@ -15,7 +15,8 @@ def a_server_without_its_model(world: World, model: str, rules: str) -> None:
     """Its engine would be one of ours: what is missing is found out before that is even looked for."""
     pool = {"model_ref": "missing", "model": {"source": model}}
     replica = {"kind": "supervised", "binary": "/bin/false"}
-    target = world.servers.start(pool_settings(pool, replica, outbound=json.loads(rules), experimental_cpu=True))
+    settings = pool_settings(pool, replica, outbound=json.loads(rules), experimental_cpu=True)
+    target = world.servers.start(settings, has_own_cache=True)
     world.use(target, serving=replace(world.service, model_ref="missing", engine="llamacpp", pool_id="default"))
     world.is_own = True
     world.wait(lambda: health(world).get("last_error"), what="a reason in the pool's health", deadline_ms=ANSWER_MS)

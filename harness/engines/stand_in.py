@@ -131,8 +131,12 @@ class StandIn:
 
 
 @contextmanager
-def stand_in(wire: WireFormat, script: Script | None = None) -> Iterator[StandIn]:
-    """Run one until the block ends."""
+def stand_in(wire: WireFormat, script: Script | None = None, *, port: int = 0) -> Iterator[StandIn]:
+    """Run one until the block ends.
+
+    Args:
+        port: on loopback; 0 takes a free one.
+    """
     engine = StandIn(wire, script or Script())
     loop, started = asyncio.new_event_loop(), threading.Event()
     stop = asyncio.Event()
@@ -143,10 +147,9 @@ def stand_in(wire: WireFormat, script: Script | None = None) -> Iterator[StandIn
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, "127.0.0.1", 0)
+            site = web.TCPSite(runner, "127.0.0.1", port)
             await site.start()
-            host, port = runner.addresses[0][:2]
-            engine.url = f"http://{host}:{port}"
+            engine.url = "http://{}:{}".format(*runner.addresses[0][:2])
             started.set()
             await stop.wait()
         finally:

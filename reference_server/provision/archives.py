@@ -4,8 +4,10 @@ Source: ORCH-3204; security rule: archives and paths that cannot escape.
 """
 
 import shutil
+import stat
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from reference_server.provision.errors import ProvisionError
@@ -26,6 +28,38 @@ def unpack_tar(archive: Path, target: Path, *, bytes_max: int) -> None:
         raise ProvisionError(f"{archive.name}: refused, a member would leave its folder: {error}") from error
     except (tarfile.TarError, OSError, EOFError) as error:
         raise ProvisionError(f"{archive.name}: cannot be unpacked: {error}") from error
+
+
+def unpack(archive: Path, target: Path, *, bytes_max: int) -> None:
+    """Unpack a tar or zip archive, whichever it is. Raises `ProvisionError`: as `unpack_tar`, or it is neither."""
+    if tarfile.is_tarfile(archive):
+        unpack_tar(archive, target, bytes_max=bytes_max)
+    elif zipfile.is_zipfile(archive):
+        _unpack_zip(archive, target, bytes_max=bytes_max)
+    else:
+        raise ProvisionError(f"{archive.name}: is neither a tar nor a zip archive")
+
+
+def _unpack_zip(archive: Path, target: Path, *, bytes_max: int) -> None:
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            if sum(member.file_size for member in zipped.infolist()) > bytes_max:
+                raise ProvisionError(f"{archive.name}: unpacks to more than {bytes_max} bytes")
+            for member in zipped.infolist():
+                if (wrong := _wrong_in_zip(member)) is not None:
+                    raise ProvisionError(f"{archive.name}: refused, {member.filename[:200]!r} {wrong}")
+            zipped.extractall(target)  # noqa: S202 - every name was looked at
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError, zlib.error) as error:
+        raise ProvisionError(f"{archive.name}: cannot be unpacked: {error}") from error
+
+
+def _wrong_in_zip(member: zipfile.ZipInfo) -> str | None:
+    name = member.filename
+    if name.startswith("/") or "\\" in name or ":" in name or ".." in name.split("/"):
+        return "would leave its folder"
+    if (kind := stat.S_IFMT(member.external_attr >> 16)) not in {0, stat.S_IFREG, stat.S_IFDIR}:
+        return "is a link" if kind == stat.S_IFLNK else "is no file"
+    return None
 
 
 def take_from_zip(archive: Path, member: str, target: Path) -> None:

@@ -3,6 +3,7 @@
     <cache>/downloads/<file>                      verified archives (`.part` while they come)
     <cache>/engines/<engine>/<key>/manifest.json  written last: a folder without one is no install
     <cache>/models/<id>/manifest.json             likewise
+    <cache>/plans/<digest>.json                   what each install was to do
 
 Source: ORCH-3042, ORCH-3203.
 """

@@ -1,14 +1,15 @@
 """`llama-orch engines install | plan | list`."""
 
 import json
-from collections.abc import Callable
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-from reference_server.provision import cache, environment, llamacpp, models, triton, vllm
+from reference_server.config import Config
+from reference_server.provision import cache, models, provisioner, recipes
 from reference_server.provision.console import say
 from reference_server.provision.errors import ProvisionError
+from reference_server.provision.provisioner import Recipe
 
 EXIT_FAILED = 1
 
@@ -18,49 +19,42 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+KNOWN = ", ".join(recipes.SHIPPED)
 
-INSTALL: Final[dict[str, Callable[[], object]]] = {
-    "llamacpp": llamacpp.install,
-    "vllm": vllm.install,
-    "triton": triton.install,
-}
-PLAN: Final[dict[str, Callable[[], dict[str, object]]]] = {
-    "llamacpp": llamacpp.plan_as_dict,
-    "vllm": lambda: environment.plan_as_dict(vllm.plan()),
-    "triton": lambda: environment.plan_as_dict(triton.plan()),
-}
-KNOWN = ", ".join(INSTALL)
-
-EngineArgument = Annotated[str, typer.Argument(help=f"Which engine: {KNOWN}.", metavar="ENGINE")]
+EngineArgument = Annotated[
+    str | None, typer.Argument(help=f"Which engine: {KNOWN}; with --config a pool, or all of them.", metavar="[ENGINE]")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-def _require_known(engine: str) -> None:
-    if engine not in INSTALL:
-        raise typer.BadParameter(f"{engine!r} cannot be installed; known: {KNOWN}", param_hint="ENGINE")
 
 
 @app.command()
 def install(
-    engine: EngineArgument,
-    with_model: Annotated[bool, typer.Option("--with-model", help="Bring a small real model too (98 MB).")] = False,  # noqa: FBT002 - typer's flags
+    context: typer.Context,
+    engine: EngineArgument = None,
+    *,
+    with_model: Annotated[bool, typer.Option("--with-model", help="Bring a small real model too (98 MB).")] = False,
 ) -> None:
-    """Build or fetch ENGINE unless the cache has it.
+    """Bring ENGINE, or the engines of the configuration's pools, unless the cache has them.
 
     llamacpp is built from source; vllm (4 GB, on the CPU, with a tiny random model) and triton (with a model that makes
-    its text up) come as packages, each into an environment of its own.
+    its text up) come as packages, each into an environment of its own. With --config the pools' `provisioning` counts.
 
     Examples:
 
       llama-orch engines install llamacpp --with-model
 
       llama-orch engines install vllm
+
+      llama-orch engines --config pools.yaml install
     """
-    _require_known(engine)
     if with_model and engine != "llamacpp":
-        raise typer.BadParameter(f"{engine} brings its model with it", param_hint="--with-model")
+        raise typer.BadParameter(
+            "a model comes with llamacpp only; vllm and triton bring theirs", param_hint="--with-model"
+        )
+    config: Config = context.obj or Config()
     try:
-        INSTALL[engine]()
+        for recipe in _recipes(context, engine):
+            provisioner.install(recipe, may_install_packages=config.engines.install_packages)
         if with_model:
             models.install()
     except ProvisionError as error:
@@ -72,17 +66,39 @@ def install(
 
 
 @app.command()
-def plan(engine: EngineArgument) -> None:
-    """Show what installing ENGINE would do, as JSON; changes nothing.
+def plan(context: typer.Context, engine: EngineArgument = None, *, as_json: AsJson = False) -> None:
+    """Show what installing ENGINE, or the engines of the configuration's pools, would do; changes nothing.
 
-    Example: llama-orch engines plan llamacpp
+    Equal configuration on equal hosts gives an equal plan, and the plan's digest names it.
+
+    Examples:
+
+      llama-orch engines plan llamacpp
+
+      llama-orch engines --config pools.yaml plan --json
     """
-    _require_known(engine)
-    typer.echo(json.dumps(PLAN[engine](), indent=2))
+    try:
+        plans = [recipe.plan() for recipe in _recipes(context, engine)]
+    except ProvisionError as error:
+        say(f"llama-orch engines plan: {error}")
+        raise typer.Exit(EXIT_FAILED) from None
+    if as_json:
+        shown = [{"id": one.id, **json.loads(one.text)} for one in plans]
+        typer.echo(json.dumps(shown[0] if engine else shown, indent=2))
+        return
+    for one in plans:
+        typer.echo(f"{one.engine} {one.version} by {one.mode}: {one.id}\n  into {one.folder}")
+        typer.echo(f"  needs {', '.join(one.tools) or 'no tools'}, and {one.disk_bytes / 1e9:.1f} GB of disk")
+        for entry in one.inputs:
+            typer.echo(f"  fetches {entry.what}" + (f" ({entry.digest})" if entry.digest else ""))
+        for number, step in enumerate(one.steps, 1):
+            typer.echo(f"  {number}. {step.name}: {' '.join(step.command)}")
+    if not plans:
+        typer.echo("Nothing is to be done: no pool of the configuration has an engine that is brought.")
 
 
 @app.command(name="list")
-def list_(as_json: AsJson = False) -> None:  # noqa: FBT002 - typer's flags
+def list_(*, as_json: AsJson = False) -> None:
     """Show the engines and models in the cache.
 
     Example: llama-orch engines list --json
@@ -92,8 +108,32 @@ def list_(as_json: AsJson = False) -> None:  # noqa: FBT002 - typer's flags
         typer.echo(json.dumps(found, indent=2))
         return
     for engine in found["engines"]:
-        typer.echo(f"engine  {engine['engine']} {engine['version']}  {engine.get('binary') or engine['python']}")
+        where = engine.get("binary") or engine.get("python") or engine.get("image")
+        typer.echo(f"engine  {engine['engine']} {engine['version']}  {where}")
     for model in found["models"]:
         typer.echo(f"model   {model['id']}  {model['path']}")
     if not any(found.values()):
         typer.echo("The cache is empty. Try: llama-orch engines install llamacpp --with-model")
+
+
+def _recipes(context: typer.Context, named: str | None) -> list[Recipe]:
+    """Those of the configuration's pools, or of the one that is named; without a configuration the engine's own.
+
+    Raises:
+        PreflightError: see `recipes.of`.
+    """
+    config: Config | None = context.obj
+    if config is None:
+        if named is None or named not in recipes.SHIPPED:
+            raise typer.BadParameter(f"{named!r} cannot be installed; known: {KNOWN}", param_hint="ENGINE")
+        return [recipes.SHIPPED[named]()]
+    pools = {pool.id: pool for pool in config.pools}
+    if named is None:
+        return [recipe for pool in pools.values() if (recipe := recipes.of(pool)) is not None]
+    if named in pools:
+        recipe = recipes.of(pools[named])
+        return [] if recipe is None else [recipe]
+    if named in recipes.SHIPPED:
+        return [recipes.SHIPPED[named]()]
+    known = ", ".join([*pools, *recipes.SHIPPED])
+    raise typer.BadParameter(f"{named!r} is neither a pool nor an engine; known: {known}", param_hint="ENGINE")

@@ -3,6 +3,7 @@
 Source: ORCH-3042, ORCH-3080, ORCH-3093.
 """
 
+import errno
 import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,10 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from reference_server.provision import console, network
-from reference_server.provision.errors import DigestError, ProvisionError
+from reference_server.provision.errors import DigestError, NoRoomError, ProvisionError
+from reference_server.provision.work import Work
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 if TYPE_CHECKING:
     import httpx
@@ -22,16 +26,28 @@ def sha256_of(path: Path) -> str:
         return "sha256:" + hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def fetch(url: str, target: Path, *, digest: str, purpose: str = "engine", mirrors: tuple[str, ...] = ()) -> Path:
+def fetch(
+    url: str,
+    target: Path,
+    *,
+    digest: str,
+    purpose: str = "engine",
+    mirrors: tuple[str, ...] = (),
+    follow_redirects: bool = False,
+    work: Work | None = None,
+) -> Path:
     """Bring `url` to `target`; a file that is there and right is not fetched again.
 
     Args:
         purpose, mirrors: see `network.going_out`.
+        follow_redirects: each hop is asked about by the policy.
 
     Raises:
         OutboundRefusedError: the outbound policy refuses it.
         DigestError: the bytes are not those that were pinned; they were deleted.
-        ProvisionError: the connection broke or the disk is full; the next call goes on where this one stopped.
+        NoRoomError: the disk is full; nothing was kept.
+        StoppedError: the work was called off.
+        ProvisionError: the connection broke; the next call goes on where this one stopped.
     """
     if target.exists() and sha256_of(target) == digest:
         return target
@@ -41,10 +57,17 @@ def fetch(url: str, target: Path, *, digest: str, purpose: str = "engine", mirro
 
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    with network.going_out(purpose, mirrors=mirrors) as held, http_client(held) as client:
+    with (
+        network.going_out(purpose, mirrors=mirrors) as held,
+        http_client(held, follow_redirects=follow_redirects) as client,
+    ):
         try:
-            _resume(client, url, part, name=target.name)
+            _resume(client, url, part, target.name, work or Work())
         except (httpx.HTTPError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in FULL:
+                part.unlink(missing_ok=True)
+                why = f"{target.name}: {error.strerror}: it was not kept; free some of the disk, and try again"
+                raise NoRoomError(why) from error
             why = f"{target.name}: download broke off ({error}); run the command again to go on"
             raise ProvisionError(why) from error
     found = sha256_of(part)
@@ -55,7 +78,7 @@ def fetch(url: str, target: Path, *, digest: str, purpose: str = "engine", mirro
     return target
 
 
-def _resume(client: "httpx.Client", url: str, part: Path, *, name: str) -> None:
+def _resume(client: "httpx.Client", url: str, part: Path, name: str, work: Work) -> None:
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with client.stream("GET", url, headers=headers) as answer:
@@ -70,5 +93,6 @@ def _resume(client: "httpx.Client", url: str, part: Path, *, name: str) -> None:
         with Progress(*columns, console=console.CONSOLE) as progress, part.open("ab" if is_rest else "wb") as handle:
             bar = progress.add_task(name, total=length or None, completed=have if is_rest else 0)
             for chunk in answer.iter_raw():
+                work.require_wanted()
                 handle.write(chunk)
                 progress.advance(bar, len(chunk))

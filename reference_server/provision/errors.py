@@ -10,11 +10,15 @@ class DigestError(ProvisionError):
 
 
 class PreflightError(ProvisionError):
-    """A tool is missing; the text names it and the remedy."""
+    """This host lacks something, or has it in another version; the text names each with its remedy."""
 
 
 class OutboundRefusedError(ProvisionError):
     """The outbound policy refuses the connection; the text names scheme, host, port and the rule."""
+
+
+class StoppedError(ProvisionError):
+    """Whoever wanted it does not want it any more; the next try goes on where this one stopped."""
 
 
 class BadReferenceError(ProvisionError):

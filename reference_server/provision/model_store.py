@@ -23,7 +23,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from reference_server.provision import cache, console, download, model_header, network, room
 from reference_server.provision.console import say
-from reference_server.provision.errors import DigestError, FormatError, ProvisionError
+from reference_server.provision.errors import DigestError, FormatError, ProvisionError, StoppedError
 from reference_server.provision.reference import Reference, Scheme, is_pickle
 from reference_server.provision.sources import endpoints
 from reference_server.provision.sources.offer import Offer, Source
@@ -40,10 +40,6 @@ MODULES: Final[Mapping[Scheme, str]] = {
     "oci": "registry",
     "pypi": "package",
 }
-
-
-class StoppedError(ProvisionError):
-    """Whoever wanted the model does not want it any more; the next try goes on where this one stopped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

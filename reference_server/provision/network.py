@@ -14,10 +14,11 @@ from functools import cache
 from urllib.parse import urlsplit
 
 from reference_server.config import Outbound
+from reference_server.policy import connect
 from reference_server.policy.clients import unused_proxies
-from reference_server.policy.connect import Ask, Resolve, addresses_of, no_plugin
+from reference_server.policy.connect import Ask, RefusedConnectionError, Resolve, addresses_of, no_plugin
 from reference_server.policy.gateway import DEFAULT_PORTS, Gateway, Pass
-from reference_server.policy.outbound import Decision, Request, Snapshot, matches, split
+from reference_server.policy.outbound import Decision, Request, Snapshot, host_of, matches, split
 from reference_server.provision.console import say
 from reference_server.provision.errors import OutboundRefusedError, ProvisionError
 
@@ -64,6 +65,29 @@ def going_out(purpose: str, *, mirrors: tuple[str, ...] = ()) -> Iterator[Pass]:
             if not held.refusals:
                 raise
             raise OutboundRefusedError(f"outbound policy: {held.refusals[-1].text}") from error
+
+
+def require_on() -> None:
+    """Raises `OutboundRefusedError`: all of it is switched off (ORCH-3205)."""
+    if not snapshot_of(_rules.now()).is_on:
+        raise OutboundRefusedError("outbound policy: outbound traffic is switched off")
+
+
+def require_reachable(host: str, port: int, *, purpose: str) -> None:
+    """Ask the policy about a connection that a program makes that we do not hold, by opening one and closing it again.
+
+    Raises:
+        OutboundRefusedError: the policy refuses it.
+        ProvisionError: it cannot be made.
+    """
+    request = Request(purpose=purpose, scheme="https", host=host_of(host), port=port)
+    try:
+        rules = snapshot_of(_rules.now())
+        connect.connect(request, rules, resolve=addresses_of, record=_observe, ask=_ask).close()
+    except RefusedConnectionError as error:
+        raise OutboundRefusedError(f"outbound policy: {error}") from error
+    except OSError as error:
+        raise ProvisionError(f"{host}:{port} cannot be reached: {error.strerror or error}") from error
 
 
 def is_plain(place: str) -> bool:

@@ -6,23 +6,35 @@ Source: ORCH-3207.
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from reference_server.provision.console import CONSOLE, say
 from reference_server.provision.errors import ProvisionError
+from reference_server.provision.work import Work
 
 LOG_LINES_SHOWN = 15  # of a step that failed
 
 PercentOf = Callable[[str], int | None]
 
 
+def silent(line: str) -> None:
+    """The `PercentOf` of a program that does not tell."""
+    del line
+
+
 def run(
-    name: str, command: list[str], log_file: Path, *, percent: PercentOf, env: Mapping[str, str] | None = None
+    name: str,
+    command: Sequence[str],
+    log_file: Path,
+    *,
+    percent: PercentOf = silent,
+    env: Mapping[str, str] | None = None,
+    work: Work | None = None,
 ) -> None:
-    """Run one step with progress; Ctrl-C ends its whole process group.
+    """Run one step with progress; Ctrl-C, and calling the work off, end its whole process group.
 
     Args:
         log_file: what it prints is added there.
@@ -30,21 +42,17 @@ def run(
         env: variables beside those of this process.
 
     Raises:
-        ProvisionError: it failed; the text shows the end of the log.
+        ProvisionError: it failed, or there is no such program; the text shows the end of the log.
+        StoppedError: the work was called off.
     """
+    work = work or Work()
+    work.require_wanted()
     with log_file.open("a") as log:
         log.write(f"$ {' '.join(command)}\n")
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-        env={**os.environ, **(env or {})},
-    ) as child:
+    with _started(name, command, {**os.environ, **work.env, **(env or {})}) as child:
         try:
-            _follow(name, child, log_file, percent)
+            with work.running(child.pid):
+                _follow(name, child, log_file, percent)
         except BaseException:
             os.killpg(child.pid, signal.SIGKILL)
             raise
@@ -52,6 +60,22 @@ def run(
     if code != 0:
         tail = "\n".join(log_file.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:])
         raise ProvisionError(f"{name} failed with exit code {code}; the whole log is {log_file}\n{tail}")
+
+
+def _started(name: str, command: Sequence[str], env: Mapping[str, str]) -> "subprocess.Popen[str]":
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            env=env,
+        )
+    except OSError as error:
+        raise ProvisionError(f"{name}: {command[0]} cannot be started: {error.strerror}") from error
 
 
 def new_log(name: str, folder: Path) -> Path:

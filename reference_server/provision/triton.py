@@ -11,32 +11,38 @@ import sys
 from pathlib import Path
 
 from reference_server.provision import environment
+from reference_server.provision.environment import Environment
 from reference_server.provision.errors import ProvisionError
+from reference_server.provision.work import Site
 
 VERSION = "2.51"  # of the server in the wheel of PyTriton 0.7.0 (24.10)
 CONFIG, MODEL = (Path(__file__).parent / "payload" / "triton" / name for name in ("config.pbtxt", "model.py"))
 
 
-def plan() -> environment.Plan:
-    """What `install` will do."""
-    return environment.plan("triton", VERSION, furniture=(CONFIG, MODEL), size="250 MB")
+def recipe(version: str = VERSION, lock: Path | None = None) -> Environment:
+    """How it is brought.
 
-
-def install() -> dict[str, str]:
-    """Bring Triton unless it is there.
-
-    Returns:
-        Its manifest: `engine`, `version`, `key`, `python`, `binary`, `backends` and `repository` (folders).
-
-    Raises:
-        ProvisionError: it could not be brought.
+    Args:
+        lock: of the operator's; None = the one that this version of llama-orch pins.
     """
-    environment.require_linux(glibc=(2, 35), pythons=("3.11", "3.12"))
-    return environment.install(plan(), _furnish)
+    return Environment(
+        engine="triton",
+        version=version,
+        lock=lock or environment.LOCKS / "triton.txt",
+        furniture=(CONFIG, MODEL),
+        furnish=_furnish,
+        disk_bytes=700 * 10**6,
+        glibc=(2, 35),
+        pythons=("3.11", "3.12"),
+    )
 
 
-def _furnish(staging: Path, final: Path) -> dict[str, str]:
-    """Enable the Python backend for this Python, and lay out the model repository."""
+def _furnish(site: Site) -> dict[str, str]:
+    """Enable the Python backend for this Python, and lay out the model repository.
+
+    Gives `binary`, `backends` and `repository` (folders). Raises `ProvisionError`.
+    """
+    staging, final = site.staging, site.final
     python = "{}.{}".format(*sys.version_info[:2])
     server = Path("lib") / f"python{python}" / "site-packages" / "pytriton" / "tritonserver"
     stub = staging / server / "python_backend_stubs" / python / "triton_python_backend_stub"

@@ -8,33 +8,46 @@ Source: ORCH-3055, ORCH-3200, OC-CONFIG-6024.
 
 from pathlib import Path
 
-from reference_server.provision import cache, environment, step
+from reference_server.provision import environment, step
+from reference_server.provision.environment import Environment
+from reference_server.provision.work import Site
 
 VERSION = "0.32.0"
 UNLOCKED = ("torch==2.13.0",)
 MAKE_MODEL = Path(__file__).parent / "payload" / "tiny_model.py"
+GLIBC, PYTHONS = (2, 28), ("3.11", "3.12", "3.13")
+DISK_BYTES = 9 * 10**9  # wheels and what is installed from them, 4 GB of which stay
 
 
-def plan() -> environment.Plan:
-    """What `install` will do."""
-    return environment.plan("vllm", VERSION, unlocked=UNLOCKED, furniture=(MAKE_MODEL,), size="4 GB")
+def recipe() -> Environment:
+    """The one that this version of llama-orch pins."""
+    return Environment(
+        engine="vllm",
+        version=VERSION,
+        lock=environment.LOCKS / "vllm.txt",
+        unlocked=UNLOCKED,
+        furniture=(MAKE_MODEL,),
+        furnish=_furnish,
+        disk_bytes=DISK_BYTES,
+        glibc=GLIBC,
+        pythons=PYTHONS,
+    )
 
 
-def install() -> dict[str, str]:
-    """Bring vLLM unless it is there.
+def own(version: str, lock: Path) -> Environment:
+    """Another one, from a lock of the operator's."""
+    return Environment(
+        engine="vllm",
+        version=version,
+        lock=lock,
+        furnish=environment.bare,
+        disk_bytes=DISK_BYTES,
+        glibc=GLIBC,
+        pythons=PYTHONS,
+    )
 
-    Returns:
-        Its manifest: `engine`, `version`, `key`, `python`, `model` (a folder).
 
-    Raises:
-        ProvisionError: it could not be brought.
-    """
-    environment.require_linux(glibc=(2, 28), pythons=("3.11", "3.12", "3.13"))
-    return environment.install(plan(), _furnish)
-
-
-def _furnish(staging: Path, final: Path) -> dict[str, str]:
-    log_file = cache.root() / "logs" / f"vllm-{plan().key}.log"
-    command = [str(staging / "bin" / "python"), str(MAKE_MODEL), str(staging / "model")]
-    step.run("making the tiny model", command, log_file, percent=lambda _: None, env={"HF_HUB_OFFLINE": "1"})
-    return {"model": str(final / "model")}
+def _furnish(site: Site) -> dict[str, str]:
+    command = [str(site.staging / "bin" / "python"), str(MAKE_MODEL), str(site.staging / "model")]
+    step.run("making the tiny model", command, site.log_file, env={"HF_HUB_OFFLINE": "1"}, work=site.work)
+    return {"model": str(site.final / "model")}

@@ -8,7 +8,6 @@ Source: ORCH-3090, ORCH-3091, ORCH-3093, OC-CONFIG-6026.
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 
 from reference_server.config import Config, Pool
@@ -18,6 +17,7 @@ from reference_server.provision import model_store
 from reference_server.provision.errors import BadReferenceError, DigestError, FormatError, ProvisionError
 from reference_server.provision.model_store import Wanted
 from reference_server.provision.reference import parse, scheme_of
+from reference_server.runtime.background import in_thread
 from reference_server.runtime.launchers import FaultError
 
 KINDS: tuple[tuple[type[ProvisionError], FaultKind], ...] = (
@@ -67,7 +67,7 @@ async def bring(wanted: Wanted, *, may_fetch: bool) -> str:
         raise FaultError(Fault("model-missing", text))
     stop = threading.Event()
     try:
-        made = await _in_thread(lambda: model_store.fetch(replace(wanted, stop=stop)))
+        made = await in_thread(lambda: model_store.fetch(replace(wanted, stop=stop)), name="model-fetch")
     except ProvisionError as error:
         kind = next(kind for family, kind in KINDS if isinstance(error, family))
         raise FaultError(Fault(kind, str(error))) from error
@@ -75,28 +75,3 @@ async def bring(wanted: Wanted, *, may_fetch: bool) -> str:
         stop.set()
     log.info("model fetched: %s as %s", made["reference"], made["path"])
     return made["path"]
-
-
-async def _in_thread(work: Callable[[], dict[str, str]]) -> dict[str, str]:
-    """Unlike `asyncio.to_thread`, a download that stands still does not keep the server from ending."""
-    loop = asyncio.get_running_loop()
-    outcome: asyncio.Future[dict[str, str]] = loop.create_future()
-
-    def settle(result: dict[str, str] | None, error: BaseException | None) -> None:
-        if outcome.done():
-            return
-        if error is not None:
-            outcome.set_exception(error)
-        elif result is not None:
-            outcome.set_result(result)
-
-    def run() -> None:
-        try:
-            result, error = work(), None
-        except BaseException as caught:  # noqa: BLE001 - it is the waiting task's to judge
-            result, error = None, caught
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, result, error)
-
-    threading.Thread(target=run, name="model-fetch", daemon=True).start()
-    return await outcome

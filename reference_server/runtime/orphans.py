@@ -58,7 +58,12 @@ def _candidates(proc: Path) -> Iterator[int]:
 
 def _is_orphan(folder: Path) -> bool:
     server = _server_of(folder)
-    return server is not None and _started(server[0], folder.parent) != server[1]
+    return server is not None and is_gone(*server, folder.parent)
+
+
+def is_gone(pid: int, started: str, proc: Path = Path("/proc")) -> bool:
+    """Whether the server of this process id and start time has ended."""
+    return _started(pid, proc) != started
 
 
 def _server_of(folder: Path) -> tuple[int, str] | None:

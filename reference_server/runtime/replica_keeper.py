@@ -4,7 +4,8 @@ Preload = the engine is ready, its properties are read, and it has passed its se
 go of a decode that was broken off. Ready means that work flows. How long to wait before the next try, and whether the
 engine is tried at all, the domain decides: the keeper only carries it out.
 
-Source: ORCH-3002, ORCH-3003, ORCH-3010, ORCH-3031, ORCH-3032, ORCH-3038, ORCH-3049, OC-POOL-3001 … 3003, 3011, 3014.
+Source: ORCH-3002, ORCH-3003, ORCH-3010, ORCH-3031, ORCH-3032, ORCH-3038, ORCH-3049, OC-CONFIG-6021,
+OC-POOL-3001 … 3003, 3011, 3014.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from reference_server.domain.core import Core
 from reference_server.domain.faults import Fault, kind_of
+from reference_server.domain.pins import require_pinned
 from reference_server.engines.base import Engine, EngineError, EngineMissingError, Usage
 from reference_server.runtime.clock import now_ms
 from reference_server.runtime.launchers import FaultError, Launcher
@@ -53,6 +55,7 @@ class ReplicaKeeper:
         core: Core,
         *,
         start_limit_ms: int,
+        pinned: str | None = None,
         changed: Callable[[], None],
         rng: random.Random,
     ) -> None:
@@ -64,6 +67,7 @@ class ReplicaKeeper:
         self._launcher = launcher
         self._core = core
         self._start_limit_s = start_limit_ms / 1000
+        self._pinned = pinned
         self._changed = changed
         self._rng = rng
         self._suspected = asyncio.Event()
@@ -175,6 +179,8 @@ class ReplicaKeeper:
             finally:
                 ended.cancel()
             facts = replace(await engine.properties(), workloads=await engine.workloads())
+            if (fault := require_pinned(self._pinned, facts.engine_version)) is not None:
+                raise FaultError(fault)
             times = self._core.pools[self.pool_id].times
             report = await pass_self_test(engine, f"preload-{self.replica_id}", facts, times)
         self.engine, self.usage = engine, await self._usage_of(engine)

@@ -1,36 +1,40 @@
-"""A llama-server of our own: found in the cache or where the configuration says, started on a free port, watched.
+"""An engine of our own: brought as its pool says, started on free ports as a process or in a container, watched.
 
-Source: ORCH-3001, ORCH-3002, ORCH-3201.
+Source: ORCH-3001, ORCH-3002, ORCH-3200, ORCH-3201, OC-POOL-3043.
 """
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
-from reference_server.config import SupervisedEngine
+from reference_server.config import EngineName, ExternalEngine, SupervisedEngine
 from reference_server.domain.devices import DeviceMask, shortage
 from reference_server.domain.faults import Fault
 from reference_server.engines.base import Engine, EngineMissingError
 from reference_server.engines.http import digest_of
-from reference_server.engines.llamacpp import LlamaCpp
-from reference_server.provision import cache, room
+from reference_server.provision import cache, container, room
+from reference_server.provision.container import Container
+from reference_server.runtime.adapters import attach
+from reference_server.runtime.command_lines import start_of
 from reference_server.runtime.engine_process import EngineProcess
 from reference_server.runtime.gpus import read_gpus
 from reference_server.runtime.launchers import FaultError
-from reference_server.runtime.orphans import mark
+from reference_server.runtime.orphans import is_gone, mark
 
 
 class Supervised:
-    """Launches one llama-server, again and again if need be."""
+    """Launches one engine, again and again if need be."""
 
     def __init__(
         self,
         settings: SupervisedEngine,
         *,
+        name: EngineName = "llamacpp",
+        install: Callable[[], Awaitable[Mapping[str, str] | None]] | None = None,
         model_ref: str | None = None,
         expected_digest: Callable[[], str | None] = lambda: None,
         bring: Callable[[], Awaitable[str | None]] | None = None,
@@ -38,19 +42,29 @@ class Supervised:
         """Know how to launch.
 
         Args:
+            name: of the engine.
+            install: brings the engine and tells its manifest; None = it is `binary`.
             bring: fetches the model and tells its path; None, or a path of None = it is a file, or in the cache.
         """
         self._settings = settings
+        self._name = name
+        self._install = install
         self._expected_digest = expected_digest
         self._model_ref = model_ref
         self._bring = bring
+        self._installed: Mapping[str, str] | None = None
         self._brought: str | None = None
         self._in_use: IO[str] | None = None
         self._process: EngineProcess | None = None
-        self._engine: LlamaCpp | None = None
+        self._container: Container | None = None
+        self._engine: Engine | None = None
 
     async def prepare(self) -> None:
-        """Bring the model. Raises `FaultError`: it is not here, and cannot be brought."""
+        """Bring the engine, then the model. Raises `FaultError`: one is not here, and cannot be brought."""
+        if self._install is not None and self._settings.binary is None and self._installed is None:
+            self._installed = await self._install()
+            if self._installed is not None and "runtime" in self._installed:
+                await asyncio.to_thread(end_left_behind, self._installed["runtime"])
         if self._bring is not None and self._settings.model_file is None:
             self._brought = await self._bring()
 
@@ -60,19 +74,29 @@ class Supervised:
         Raises:
             EngineMissingError: no binary or model, or the binary cannot be run.
         """
-        port = _free_port()
+        ports = _free_ports()
         model = self._settings.model_file or self._brought or self._model()
         self._hold(Path(model).parent)
         await self._require_memory(Path(model))
         await self._require_digest(model)
-        command = command_line(self._settings, binary=self._binary(), model=model, port=port)
+        start = start_of(self._name, self._settings, self._what(), model=model, ports=ports)
         try:
-            self._process = await EngineProcess.start(
-                command, environment={**mark(), **visible_devices(self._settings.devices)}
-            )
+            self._process = await EngineProcess.start(start.command, environment={**mark(), **start.environment})
         except OSError as error:
-            raise EngineMissingError(f"{command[0]}: cannot be started: {error.strerror}") from None
-        self._engine = LlamaCpp(f"http://127.0.0.1:{port}", model_file=model)
+            self._installed = None  # looked for anew at the next try
+            raise EngineMissingError(f"{start.command[0]}: cannot be started: {error.strerror}") from None
+        self._container = start.container
+        is_file = await asyncio.to_thread(Path(model).is_file)
+        self._engine = attach(
+            self._name,
+            ExternalEngine(
+                url=f"http://127.0.0.1:{ports[0]}",
+                metrics_url=f"http://127.0.0.1:{ports[1]}" if self._name == "triton" else None,
+                model_file=model if is_file else None,
+                slots=self._settings.slots,
+                ctx=self._settings.ctx,
+            ),
+        )
         return self._engine
 
     async def lost(self) -> Fault:
@@ -95,6 +119,9 @@ class Supervised:
         if self._process is not None:
             await self._process.stop()
             self._process = None
+        if self._container is not None:  # its client has ended; the container itself may not have
+            await asyncio.to_thread(container.end, self._container.remove())
+            self._container = None
         if self._in_use is not None:
             self._in_use.close()
             self._in_use = None
@@ -128,37 +155,36 @@ class Supervised:
     def _model(self) -> str:
         """The file of the model_ref that was reloaded to; the installed model where the configuration names none."""
         if self._model_ref is None:
-            return _from_cache("models", "path")
+            return _installed_model()
         installed = {manifest["id"]: manifest["path"] for manifest in cache.installed("models")}
         path = Path(installed.get(self._model_ref, self._model_ref.removeprefix("file:")))
-        if not path.is_file():
+        if not path.exists():
             raise EngineMissingError(
                 f"{self._model_ref}: no such file, and no installed model; installed: {', '.join(installed) or 'none'}"
             )
         return str(path)
 
-    def _binary(self) -> str:
-        return self._settings.binary or _from_cache("engines", "binary")
+    def _what(self) -> Mapping[str, str]:
+        """The engine's manifest, or as much as there is of one."""
+        if self._settings.binary is not None:
+            return {"binary": self._settings.binary}
+        if self._installed is None:
+            raise EngineMissingError("no engine was brought, and the replica names no `binary`")
+        return self._installed
 
 
-def command_line(settings: SupervisedEngine, *, binary: str, model: str, port: int) -> list[str]:
-    """llama-server's arguments: `ctx` is per slot here and shared there; one slot runs without continuous batching."""
-    line = [binary, "-m", model, "--host", "127.0.0.1", "--port", str(port), "--metrics", "--slots"]
-    line += ["--parallel", str(settings.slots), "-c", str(settings.slots * settings.ctx)]
-    if settings.threads is not None:
-        line += ["-t", str(settings.threads)]
-    if settings.slots == 1:
-        line.append("--no-cont-batching")
-    if settings.devices:
-        line += ["-ngl", "999", "--split-mode", "layer" if settings.tensor_split else "none"]
-    if settings.tensor_split:
-        line += ["--tensor-split", ",".join(f"{share:g}" for share in settings.tensor_split)]
-    return [*line, *settings.args]
+def end_left_behind(runtime: str) -> None:
+    """End the containers of servers that are gone: they are the runtime's children, and outlived theirs. Blocks."""
+    for name in container.running(runtime):
+        pid, _, started = name.removeprefix(container.PREFIX).rpartition("-")[0].partition("-")
+        if pid.isdigit() and is_gone(int(pid), started):
+            container.end([runtime, "rm", "--force", name])
 
 
 def memory_shortage(settings: SupervisedEngine, model: Path) -> Fault | None:
     """Why the weights do not fit where they should go, or None. Blocks for milliseconds."""
-    size = model.stat().st_size if model.is_file() else 0
+    files = [model] if model.is_file() else [path for path in model.rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files)
     return shortage(
         DeviceMask(settings.devices, settings.tensor_split),
         read_gpus() if settings.devices else (),
@@ -167,25 +193,20 @@ def memory_shortage(settings: SupervisedEngine, model: Path) -> Fault | None:
     )
 
 
-def visible_devices(devices: Sequence[int]) -> dict[str, str]:
-    """What makes a CUDA program see these devices and no others; empty = none (CUDA C++ Programming Guide, J)."""
-    return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, devices)), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-
-
 def host_memory_free() -> int:
     """Bytes that can be had without swapping (proc(5), meminfo)."""
     lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
 
-def _from_cache(kind: str, field: str) -> str:
-    for manifest in cache.installed(kind):
-        if Path(manifest[field]).exists():
-            return manifest[field]
-    raise EngineMissingError(f"the cache has no {kind}; run: llama-orch engines install llamacpp --with-model")
+def _installed_model() -> str:
+    for manifest in cache.installed("models"):
+        if Path(manifest["path"]).is_file():
+            return manifest["path"]
+    raise EngineMissingError("the cache has no models; run: llama-orch engines install llamacpp --with-model")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _free_ports() -> tuple[int, int]:
+    """Two ports that nobody listens on now: of the API and of the metrics."""
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        return int(first.getsockname()[1]), int(second.getsockname()[1])

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from reference_server.config import Config, ConfigError, MockEngine
 from reference_server.config_file import FILE_BYTES_MAX, Mode, load, parse
+from reference_server.config_provisioning import ExternalMode, PackageMode, SourceMode
+from reference_server.config_rules import mode_of
 
 EXAMPLES = sorted((Path(__file__).parent.parent.parent / "contracts" / "config" / "examples").glob("*.yaml"))
 PLUGIN = "plugins: [{id: p, file: /p.wasm, hooks: [admission], fetch: {%s}}]"
@@ -56,7 +58,7 @@ def test_the_plugins_of_the_readme_are_a_configuration() -> None:
             "pools: [{replicas: [{kind: supervised, devices: [0, 1]}]}]", "need a tensor_split", id="split-not-said"
         ),
         pytest.param(
-            "pools: [{engine: vllm, replicas: [{kind: supervised, devices: [0]}]}]", "external", id="not-ours-to-start"
+            "pools: [{engine: vllm, replicas: [{kind: supervised, devices: [0]}]}]", "for the CPU", id="cpu-on-a-gpu"
         ),
         pytest.param("pools: [", "not YAML", id="not-yaml"),
         pytest.param("- a", "Expected `object`", id="a-list"),
@@ -102,6 +104,66 @@ def test_an_error_names_line_and_field_and_what_would_be_right(text: str, says: 
     with pytest.raises(ConfigError) as caught:
         parse(text, name="c")
     assert says in str(caught.value)
+
+
+ZEROS = "0" * 64
+
+
+@pytest.mark.req("OC-CONFIG-6020", "OC-CONFIG-6022", "OC-CONFIG-6023", "OC-CONFIG-6024", "OC-CONFIG-6025", "ORCH-3201")
+@pytest.mark.parametrize(
+    ("engine", "mode", "says"),
+    [
+        ("llamacpp", "{mode: rpm}", "one of external, source, package, container, binary"),
+        ("llamacpp", "{mode: package}", "does not come by `package`; it comes by external, source, container, binary"),
+        ("tgi", "{mode: source}", "does not come by `source`"),
+        ("tgi", "null", "has no default: give `provisioning: {mode: container"),
+        ("llamacpp", "{mode: external}", "mode `external` starts nothing"),
+        ("llamacpp", "{mode: binary, url: 'https://a.example/b'}", "missing required field `sha256`"),
+        ("llamacpp", "{mode: binary, url: 'https://a.example/b', sha256: abc}", "provisioning.sha256"),
+        (
+            "llamacpp",
+            f"{{mode: binary, url: 'https://a/b', sha256: 'sha256:{ZEROS}', executable: /bin/x}}",
+            "provisioning.executable",
+        ),
+        ("llamacpp", "{mode: container, image: 'ghcr.io/a/b:latest'}", "provisioning.image"),
+        (
+            "llamacpp",
+            "{mode: source, archive: 'https://a.example/b.tar.gz'}",
+            "`archive` and its `digest`",
+        ),
+        ("llamacpp", "{mode: source, git: 'https://a.example/b'}", "`git` and the `commit` to build come together"),
+        ("llamacpp", "{mode: source, git: 'ssh://a.example/b'}", "provisioning.git"),
+        ("llamacpp", "{mode: source, git: 'https://user:secret@a.example/b'}", "provisioning.git"),
+        ("llamacpp", "{mode: source, ref: b1}", "`ref` is one of a `git` repository"),
+        ("llamacpp", "{mode: source, flags: ['-G', 'Ninja']}", "provisioning.flags[0]"),
+        ("vllm", "{mode: package, package: 'vllm>=1'}", "provisioning.package"),
+        ("vllm", "{mode: package, package: 'vllm==1'}", "`package` and the `lock` that holds it"),
+    ],
+)
+def test_a_mode_that_lacks_what_makes_it_safe_is_refused(engine: str, mode: str, says: str) -> None:
+    replica = "{kind: supervised, model_file: /m}"
+    text = f"{{experimental_cpu: true, pools: [{{engine: {engine}, provisioning: {mode}, replicas: [{replica}]}}]}}"
+
+    with pytest.raises(ConfigError) as caught:
+        parse(text, name="c")
+    assert says in str(caught.value)
+
+
+@pytest.mark.req("OC-CONFIG-6020")
+@pytest.mark.parametrize(
+    ("pool", "inherits"),
+    [
+        ("{}", ExternalMode),
+        ("{replicas: [{kind: external, url: 'http://a:1'}]}", ExternalMode),
+        ("{replicas: [{kind: supervised}]}", SourceMode),
+        ("{engine: vllm, replicas: [{kind: supervised, model_file: /m}]}", PackageMode),
+        ("{engine: triton, replicas: [{kind: supervised, model_file: /m}]}", PackageMode),
+    ],
+)
+def test_a_pool_that_names_no_mode_inherits_the_documented_one(pool: str, inherits: type) -> None:
+    (parsed,) = parse(f"{{experimental_cpu: true, pools: [{pool}]}}", name="c").pools
+
+    assert isinstance(mode_of(parsed), inherits)
 
 
 @pytest.mark.req("OC-CONFIG-6001")

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from functools import partial
 
 import pytest
 
-from reference_server.config import SupervisedEngine
+from reference_server.config import Engines, Pool, SupervisedEngine
 from reference_server.engines.base import Completion, Engine, EngineRefusedError, Finished, Tokens
+from reference_server.runtime import engine_install
 from reference_server.runtime.supervised import Supervised
 
 pytestmark = [pytest.mark.real_engine, pytest.mark.timeout(120)]
@@ -17,8 +19,11 @@ PROMPT = "Write one sentence about water:"
 @pytest.fixture
 async def engine() -> AsyncIterator[Engine]:
     """A Ready llama-server with one slot; without an install this fails and says how to install it."""
-    launcher = Supervised(SupervisedEngine(threads=1))  # one: no waiting for each other on a busy machine
+    settings = SupervisedEngine(threads=1)  # one: no waiting for each other on a busy machine
+    pool, here = Pool(replicas=(settings,)), Engines(provision=False)
+    launcher = Supervised(settings, install=partial(engine_install.bring, pool, here, lambda *_: None))
     try:
+        await launcher.prepare()
         started = await launcher.start()
         async with asyncio.timeout(60):
             while await started.readiness() != "ready":  # noqa: ASYNC110 - the engine has no event for it

@@ -16,7 +16,11 @@ import pytest
 
 LOG_SCHEMA = Path(__file__).parent.parent.parent / "contracts" / "logs" / "line.schema.json"
 PLANTED = "planted-secret-7d1f"
-OPEN = {name: value for name, value in os.environ.items() if name != "LLORCH_API_TOKEN"}
+
+
+def without_token() -> dict[str, str]:
+    """The environment of this moment: a test may have a PATH and a cache of its own."""
+    return {name: value for name, value in os.environ.items() if name != "LLORCH_API_TOKEN"}
 
 
 def command(*arguments: str) -> list[str]:
@@ -27,7 +31,9 @@ def command(*arguments: str) -> list[str]:
 
 def refused(*arguments: str) -> subprocess.CompletedProcess[str]:
     """A start that is expected to fail at once."""
-    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, timeout=30, env=OPEN)
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, check=False, timeout=30, env=without_token()
+    )
 
 
 @contextmanager
@@ -38,7 +44,7 @@ def server(*arguments: str, **environment: str) -> Iterator[tuple[subprocess.Pop
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**OPEN, **environment},
+        env={**without_token(), **environment},
     )
     try:
         assert process.stdout is not None
@@ -179,7 +185,7 @@ def test_real_an_engine_that_is_killed_is_reported_and_replaced(tmp_path: Path) 
         lost = call(f"{url}/v1/tasks/{body['task_id']}/stream").decode()
         assert process.stderr is not None
         events: list[str | None] = []
-        while "replica ready" not in events[1:]:  # the first is the one before the kill
+        while events.count("replica ready") < 2:  # the first is the one before the kill
             events.append(json.loads(process.stderr.readline()).get("event"))
         after = task(prompt="Say hello:")
         call(f"{url}/v1/tasks", after)

@@ -8,6 +8,7 @@ Source: ORCH-3097, ORCH-3098, OC-CTRL-2065, OC-CTRL-2066.
 import hashlib
 import json
 import time
+from typing import Literal
 
 import msgspec
 from aiohttp import web
@@ -60,6 +61,17 @@ def address(content: str) -> str:
     return "sha256:" + hashlib.sha256(content.encode()).hexdigest()
 
 
+def put(
+    documents: Documents, kind: Literal["plan", "trace"], content: str, *, tags: tuple[str, ...], keep: int
+) -> None:
+    """Store a text of the server's own."""
+    digest = address(content)
+    artifact = Artifact(
+        id=digest, kind=kind, digest=digest, created_ms=time.time_ns() // 1_000_000, tags=tags, content=content
+    )
+    documents.put("artifact", digest, msgspec.json.encode(artifact), keep=keep)
+
+
 def trace_of(task: Task) -> str:
     """The transcript of an ended task: one JSON object a line, first the task and then its frames."""
     lines: list[dict[str, object]] = [{"task_id": task.id, "state": task.state, "pool_id": task.pool_id}]
@@ -83,14 +95,4 @@ class Tracer:
         del at_ms
         if not isinstance(notice, TaskFinished):
             return
-        content = trace_of(notice.task)
-        digest = address(content)
-        artifact = Artifact(
-            id=digest,
-            kind="trace",
-            digest=digest,
-            created_ms=time.time_ns() // 1_000_000,
-            tags=(notice.task.id,),
-            content=content,
-        )
-        self._documents.put("artifact", digest, msgspec.json.encode(artifact), keep=self._keep)
+        put(self._documents, "trace", trace_of(notice.task), tags=(notice.task.id,), keep=self._keep)

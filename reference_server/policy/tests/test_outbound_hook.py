@@ -18,7 +18,7 @@ from reference_server.policy.sandbox import Plugin
 from reference_server.policy.tests.far_end import FarEnd, Names, far_end, gateway_under
 from reference_server.policy.tests.test_hooks import EXAMPLES
 from reference_server.policy.tests.test_sandbox import LOOP, TIGHT, module
-from reference_server.tests.test_serve import OPEN, server
+from reference_server.tests.test_serve import server, without_token
 
 DENY = '{"decision":"deny","reason":"not today"}'
 DENIES = module(
@@ -192,7 +192,7 @@ def test_the_command_line_asks_the_plugins_of_its_configuration(tmp_path: Path) 
     plugin = {"id": "stay", "file": str(EXAMPLES / "pack_and_stay.wasm"), "hooks": ["outbound"]}
     config.write_text(json.dumps({"plugins": [plugin]}))
     command = [sys.executable, "-m", "reference_server", "models", "--config", str(config), "fetch"]
-    environment = {**OPEN, "LLAMA_ORCH_CACHE_DIR": str(tmp_path / "cache")}
+    environment = {**without_token(), "LLAMA_ORCH_CACHE_DIR": str(tmp_path / "cache")}
     command += ["https://models.example/m.gguf", "--digest", "sha256:" + "0" * 64]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
 
@@ -208,7 +208,7 @@ def test_the_command_line_does_not_fetch_past_a_plugin_that_cannot_be_loaded(tmp
     config = tmp_path / "c.yaml"
     plugin = {"id": "watch", "file": str(tmp_path / "p.wasm"), "hooks": ["outbound"]}
     config.write_text(json.dumps({"plugins": [plugin]}))
-    environment = {**OPEN, "LLAMA_ORCH_CACHE_DIR": str(tmp_path / "cache")}
+    environment = {**without_token(), "LLAMA_ORCH_CACHE_DIR": str(tmp_path / "cache")}
     command = [sys.executable, "-m", "reference_server", "models", "--config", str(config), "fetch", "hf:org/repo"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
 

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from reference_server.provision import cache, environment, triton, vllm
+from reference_server.provision import cache, environment, provisioner, recipes, tools
 from reference_server.provision.cli import app
+from reference_server.provision.environment import Environment
 from reference_server.provision.errors import PreflightError, ProvisionError
+from reference_server.provision.work import Site
 
 pytestmark = pytest.mark.timeout(120)  # an environment takes some seconds to make
 
@@ -50,25 +52,39 @@ def offered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return folder
 
 
-def furnish(staging: Path, final: Path) -> dict[str, str]:
-    (staging / "model").write_text("weights")
-    return {"model": str(final / "model")}
+def furnish(site: Site) -> dict[str, str]:
+    (site.staging / "model").write_text("weights")
+    return {"model": str(site.final / "model")}
 
 
-def small() -> environment.Plan:
-    return environment.plan("small", "1.0", size="1 MB")
+def small(furnished: environment.Furnish = furnish, glibc: tuple[int, int] = (2, 0)) -> Environment:
+    return Environment(
+        engine="small",
+        version="1.0",
+        lock=environment.LOCKS / "small.txt",
+        furnish=furnished,
+        disk_bytes=1,
+        glibc=glibc,
+        pythons=("3.11", "3.12", "3.13", "3.14"),
+    )
 
 
-@pytest.mark.req("ORCH-3203", "ORCH-3206", "OC-CONFIG-6024")
+@pytest.mark.req("ORCH-3203", "ORCH-3206", "ORCH-3207", "ORCH-3208", "OC-CONFIG-6024")
 def test_the_environment_is_made_once_and_holds_what_the_lock_says(offered: Path) -> None:
-    made = environment.install(small(), furnish)
+    made = provisioner.install(small())
     (offered / "tiny-1.0-py3-none-any.whl").unlink()
-    again = environment.install(small(), furnish)
+    again = provisioner.install(small())
 
     assert made == again == cache.installed("engines")[0]
     assert "weights" == Path(made["model"]).read_text()
     assert list(Path(made["python"]).parents[1].glob("lib/*/site-packages/tiny.py"))
     assert not list((cache.root() / "downloads").iterdir())
+    plan = small().plan()
+    log = (cache.root() / "logs" / f"small-{plan.key}.log").read_text()
+    ran = [line.removeprefix("$ ") for line in log.splitlines() if line.startswith("$ ")]
+    assert [" ".join(step.command) for step in plan.steps] == ran
+    assert (plan.id, "package") == (made["plan"], made["mode"])
+    assert plan.text == (cache.root() / "plans" / f"{plan.id.removeprefix('sha256:')}.json").read_text()
 
 
 @pytest.mark.req("ORCH-3204")
@@ -76,35 +92,36 @@ def test_a_package_of_another_hash_is_refused_and_nothing_is_left(offered: Path)
     (offered / "tiny-1.0-py3-none-any.whl").write_bytes(wheel() + b"tampered")
 
     with pytest.raises(ProvisionError, match="DO NOT MATCH THE HASHES"):
-        environment.install(small(), furnish)
+        provisioner.install(small())
     assert [] == cache.installed("engines")
     assert not list((cache.root() / "engines").glob("*/*"))
 
 
 @pytest.mark.req("ORCH-3204")
 def test_an_install_that_broke_off_goes_on_with_what_it_had_fetched(offered: Path) -> None:
-    def broken(staging: Path, final: Path) -> dict[str, str]:
+    def broken(site: Site) -> dict[str, str]:
         raise ProvisionError("no room")
 
     with pytest.raises(ProvisionError, match="no room"):
-        environment.install(small(), broken)
+        provisioner.install(small(broken))
     assert [] == cache.installed("engines")
     (offered / "tiny-1.0-py3-none-any.whl").unlink()  # what is fetched is not fetched again
 
-    assert "model" in environment.install(small(), furnish)
+    assert "model" in provisioner.install(small())
 
 
-@pytest.mark.req("ORCH-3206", "ORCH-3207")
-@pytest.mark.parametrize("made", [vllm.plan, triton.plan], ids=["vllm", "triton"])
-def test_the_real_plans_pin_everything_and_show_their_commands(made: object) -> None:
-    plan = made()  # type: ignore[operator]
-    shown = environment.plan_as_dict(plan)
+@pytest.mark.req("ORCH-3206", "ORCH-3207", "OC-CONFIG-6024")
+@pytest.mark.parametrize("engine", ["vllm", "triton"])
+def test_the_real_plans_pin_everything_and_show_their_commands(engine: str) -> None:
+    plan = recipes.SHIPPED[engine]().plan()
+    lock, *packages = plan.inputs
 
-    assert plan == made()  # type: ignore[operator]
-    assert plan.packages
-    assert all("==" in pinned for pinned in plan.packages + plan.unlocked)
-    assert (environment.LOCKS / f"{plan.engine}.txt").read_text().count("--hash=sha256:") >= len(plan.packages)
-    assert any("--require-hashes" in command for command in shown["commands"])  # type: ignore[attr-defined]
+    assert plan == recipes.SHIPPED[engine]().plan()
+    assert lock.digest is not None
+    assert packages
+    assert all("==" in pinned.what for pinned in packages)
+    assert (environment.LOCKS / lock.what).read_text().count("--hash=sha256:") >= len(packages) - 1
+    assert any("--require-hashes" in step.command for step in plan.steps)
 
 
 @pytest.mark.req("ORCH-3202")
@@ -116,14 +133,28 @@ def test_the_real_plans_pin_everything_and_show_their_commands(made: object) -> 
     ],
 )
 def test_another_machine_is_told_what_is_missing(glibc: tuple[int, int], pythons: tuple[str, ...], says: str) -> None:
-    with pytest.raises(PreflightError, match=says):
-        environment.require_linux(glibc=glibc, pythons=pythons)
+    (wrong,) = [found for found in tools.look_for_linux(glibc=glibc, pythons=pythons) if found.problem]
+
+    assert says in str(wrong.problem)
+    assert wrong.remedy
+
+
+@pytest.mark.req("ORCH-3202")
+def test_a_machine_that_packages_were_not_built_for_is_refused_before_anything_is_fetched(offered: Path) -> None:
+    with pytest.raises(PreflightError, match=r"glibc 99\.0"):
+        provisioner.install(small(glibc=(99, 0)))
+    assert not (cache.root() / "downloads").exists()
 
 
 @pytest.mark.req("ORCH-3206")
 def test_the_command_line_plans_every_engine_and_refuses_others() -> None:
-    plans = [json.loads(CliRunner().invoke(app, ["plan", name]).stdout) for name in ("llamacpp", "vllm", "triton")]
+    def ask(*arguments: str) -> str:
+        return CliRunner().invoke(app, [*arguments]).stdout
+
+    plans = [json.loads(ask("plan", name, "--json")) for name in ("llamacpp", "vllm", "triton")]
 
     assert ["llamacpp", "vllm", "triton"] == [plan["engine"] for plan in plans]
+    assert [plan["id"] for plan in plans] == [recipes.SHIPPED[plan["engine"]]().plan().id for plan in plans]
+    assert f"llamacpp {plans[0]['version']} by source: {plans[0]['id']}" in ask("plan", "llamacpp")
     assert 2 == CliRunner().invoke(app, ["plan", "tgi"]).exit_code
     assert 2 == CliRunner().invoke(app, ["install", "vllm", "--with-model"]).exit_code

@@ -14,12 +14,7 @@ import pytest
 
 from reference_server.provision import archives, cache, download, llamacpp, models, package_index
 from reference_server.provision.errors import DigestError, PreflightError, ProvisionError
-
-CMAKE = """cmake_minimum_required(VERSION 3.16)
-project(tiny C)
-add_executable(llama-server main.c)
-set_target_properties(llama-server PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
-"""
+from reference_server.provision.tests.programs import CMAKE
 
 
 def source_archive(*, extra: str | None = None, code: str = "int main(void){return 0;}") -> bytes:
@@ -105,8 +100,8 @@ def offer(index: Index, monkeypatch: pytest.MonkeyPatch, archive: bytes) -> None
 
 
 def leftovers() -> list[str]:
-    """What an install that failed has left in the cache, but for downloads, locks and logs."""
-    kept = ("downloads", "locks", "logs")
+    """What an install that failed has left in the cache, but for downloads, locks, logs and plans."""
+    kept = ("downloads", "locks", "logs", "plans")
     return [str(p) for p in cache.root().rglob("*") if p.is_file() and p.relative_to(cache.root()).parts[0] not in kept]
 
 
@@ -120,7 +115,7 @@ def test_the_engine_is_built_once_and_found_again(index: Index, monkeypatch: pyt
     assert asked == len(index.requests)
     assert [first] == cache.installed("engines")
     assert download.sha256_of(Path(first["binary"])) == first["digest"]
-    assert llamacpp.plan() == llamacpp.plan()
+    assert llamacpp.recipe().plan() == llamacpp.recipe().plan()
 
 
 @pytest.mark.req("ORCH-3093", "ORCH-3042")

@@ -14,6 +14,7 @@ from reference_server.config_file import parse as parse_config
 from reference_server.domain.catalog import Catalog, Entry
 from reference_server.policy.tests.far_end import FarEnd, far_end
 from reference_server.provision import cache, model_store, network, room
+from reference_server.provision.errors import StoppedError
 from reference_server.provision.model_store import Wanted
 from reference_server.provision.reference import parse
 from reference_server.runtime.launchers import FaultError
@@ -140,6 +141,6 @@ def test_who_has_stopped_wanting_a_model_gets_no_half_of_it(far: FarEnd) -> None
     stop = threading.Event()
     stop.set()
 
-    with pytest.raises(model_store.StoppedError):
+    with pytest.raises(StoppedError):
         model_store.fetch(replace(at(far), stop=stop))
     assert [] == room.kept()

@@ -9,15 +9,16 @@ from msgspec.structs import replace
 from reference_server.config import SupervisedEngine
 from reference_server.domain.tests.test_devices import GPUS
 from reference_server.runtime import supervised
+from reference_server.runtime.command_lines import arguments, visible_devices
 from reference_server.runtime.engine_process import EngineProcess
 from reference_server.runtime.launchers import FaultError
-from reference_server.runtime.supervised import Supervised, command_line, memory_shortage, visible_devices
+from reference_server.runtime.supervised import Supervised, memory_shortage
 
 GIB = 2**30
 
 
 def line(settings: SupervisedEngine) -> str:
-    return " ".join(command_line(settings, binary="llama-server", model="m.gguf", port=1))
+    return " ".join(arguments("llamacpp", settings, model="m.gguf", host="127.0.0.1", ports=(1, 2)))
 
 
 @pytest.mark.req("ORCH-3052", "ORCH-3011")

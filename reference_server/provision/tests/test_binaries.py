@@ -1,0 +1,187 @@
+"""The `binary` mode: by URL and sha256, from archives that cannot escape; and what must not get through."""
+
+import gzip
+import io
+import stat
+import subprocess
+import tarfile
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from reference_server.policy.tests.far_end import Asked, FarEnd
+from reference_server.provision import cache, provisioner
+from reference_server.provision.binary import Prebuilt
+from reference_server.provision.errors import (
+    DigestError,
+    NoRoomError,
+    OutboundRefusedError,
+    ProvisionError,
+)
+from reference_server.provision.tests.test_provision import digest, leftovers
+
+PROGRAM = b"#!/bin/sh\necho here\n"
+
+
+def at(far: FarEnd, path: str) -> str:
+    return f"http://127.0.0.1:{far.port}{path}"
+
+
+def prebuilt(far: FarEnd, data: bytes, executable: str | None = None) -> Prebuilt:
+    far.answers["/engine"] = (200, {}, data)
+    return Prebuilt(version="b1", url=at(far, "/engine"), sha256=digest(data), executable=executable)
+
+
+def tar(name: str, data: bytes = PROGRAM, *, link: str | None = None) -> bytes:
+    """A tar archive of one member, and of the program that is asked for."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as made:
+        for entry in dict.fromkeys((name, "bin/llama-server")):
+            info = tarfile.TarInfo(entry)
+            info.size = len(data)
+            if entry == name and link is not None:
+                info.type, info.linkname, info.size = tarfile.SYMTYPE, link, 0
+            made.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def zipped(name: str, *, mode: int = stat.S_IFREG | 0o644, data: bytes = PROGRAM) -> bytes:
+    """A zip archive of the program that is asked for, and of one member after it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as made:
+        made.writestr("bin/llama-server", PROGRAM)
+        if name != "bin/llama-server":
+            info = zipfile.ZipInfo(name)
+            info.external_attr = mode << 16
+            made.writestr(info, data)
+    return buffer.getvalue()
+
+
+@pytest.mark.req("OC-CONFIG-6025", "ORCH-3201")
+@pytest.mark.parametrize(
+    ("data", "executable"),
+    [
+        pytest.param(PROGRAM, None, id="file"),
+        pytest.param(tar("bin/llama-server"), "bin/llama-server", id="tar"),
+        pytest.param(zipped("bin/llama-server"), "bin/llama-server", id="zip"),
+    ],
+)
+def test_a_binary_is_fetched_verified_and_runs(far: FarEnd, data: bytes, executable: str | None) -> None:
+    recipe = prebuilt(far, data, executable)
+
+    made = provisioner.install(recipe)
+    asked = len(far.asked)
+    assert made == provisioner.install(recipe)
+    assert asked == len(far.asked)
+    assert "here\n" == subprocess.run([made["binary"]], capture_output=True, text=True, check=True).stdout
+    assert (digest(PROGRAM), "binary") == (made["digest"], made["mode"])
+
+
+@pytest.mark.req("OC-CONFIG-6025", "ORCH-3204")
+def test_a_binary_of_another_digest_is_refused_and_deleted(far: FarEnd) -> None:
+    recipe = prebuilt(far, PROGRAM)
+    far.answers["/engine"] = (200, {}, PROGRAM + b"tampered")
+
+    with pytest.raises(DigestError, match="expected sha256:"):
+        provisioner.install(recipe)
+    assert [] == leftovers()
+    assert [] == list((cache.root() / "downloads").iterdir())
+
+
+ESCAPES = {
+    "tar-parent": tar("../escaped"),
+    "tar-link-out": tar("bin/link", link="/etc/passwd"),
+    "tar-link-parent": tar("bin/link", link="../../../../etc/passwd"),
+    "zip-parent": zipped("../escaped"),
+    "zip-inner-parent": zipped("bin/../../escaped"),
+    "zip-absolute": zipped("/tmp/escaped"),  # noqa: S108 - what an attacker would write
+    "zip-backslash": zipped("..\\escaped"),
+    "zip-link": zipped("link", mode=stat.S_IFLNK | 0o777, data=b"/etc/passwd"),
+    "zip-device": zipped("device", mode=stat.S_IFCHR | 0o666),
+    "no-archive": b"neither tar nor zip",
+    "broken-zip": zipped("bin/llama-server")[:-30],
+    "broken-tar": gzip.compress(b"x" * 600),
+}
+
+
+@pytest.mark.req("ORCH-3204", "OC-CONFIG-6025")
+@pytest.mark.parametrize("archive", ESCAPES.values(), ids=ESCAPES)
+def test_an_archive_that_would_escape_or_is_none_is_refused_and_leaves_nothing(
+    far: FarEnd, tmp_path: Path, archive: bytes
+) -> None:
+    with pytest.raises(ProvisionError, match=r"refused|cannot be unpacked|neither a tar nor a zip"):
+        provisioner.install(prebuilt(far, archive, "bin/llama-server"))
+    assert [] == leftovers()
+    assert [] == list(tmp_path.rglob("escaped"))
+
+
+@pytest.mark.req("ORCH-3204")
+def test_an_archive_without_the_program_that_is_named_is_refused(far: FarEnd) -> None:
+    with pytest.raises(ProvisionError, match="has no program"):
+        provisioner.install(prebuilt(far, tar("bin/llama-server"), "bin/other"))
+    assert [] == leftovers()
+
+
+@pytest.mark.req("ORCH-3204")
+def test_a_truncated_download_is_a_plain_error_and_the_next_try_goes_on(far: FarEnd) -> None:
+    data = PROGRAM + b"x" * 50_000
+    recipe = prebuilt(far, data)
+    far.answers["/engine"] = (200, {"Content-Length": str(len(data))}, data[:20_000])
+    with pytest.raises(ProvisionError, match="broke off"):
+        provisioner.install(recipe)
+    assert [] == leftovers()
+
+    def rest(asked: Asked) -> tuple[int, dict[str, str], bytes]:
+        return 206, {}, data[int(asked.headers["range"][6:-1]) :]
+
+    far.answers["/engine"] = rest
+    assert digest(data) == provisioner.install(recipe)["digest"]
+    assert "bytes=20000-" == far.asked[-1].headers["range"]
+
+
+@pytest.mark.req("OC-POLICY-4043", "ORCH-3204")
+def test_a_redirect_is_followed_and_one_to_the_metadata_service_is_refused(far: FarEnd) -> None:
+    recipe = prebuilt(far, PROGRAM)
+    far.answers["/engine"], far.answers["/moved"] = (302, {"Location": "/moved"}, b""), (200, {}, PROGRAM)
+    assert provisioner.install(recipe)
+    far.answers["/engine"] = (302, {"Location": "http://169.254.169.254/latest/meta-data/"}, b"")
+
+    with pytest.raises(OutboundRefusedError, match=r"169\.254\.169\.254"):
+        provisioner.install(Prebuilt(version="b2", url=at(far, "/engine"), sha256=digest(b"other")))
+    assert 2 == len(leftovers())  # the first install's program and manifest
+
+
+@pytest.mark.req("ORCH-3202", "ORCH-3204")
+def test_a_disk_without_room_is_said_before_anything_is_fetched(far: FarEnd, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = prebuilt(far, PROGRAM)
+    monkeypatch.setattr("reference_server.provision.binary.DISK_BYTES", 10**18)
+
+    with pytest.raises(NoRoomError, match="free the disk"):
+        provisioner.install(recipe)
+    assert [] == far.asked
+
+
+@pytest.mark.req("ORCH-3203")
+def test_two_installs_at_once_fetch_once(far: FarEnd) -> None:
+    recipe, may_answer = prebuilt(far, PROGRAM), threading.Event()
+    first_asked = threading.Event()
+
+    def slow(_: Asked) -> tuple[int, dict[str, str], bytes]:
+        first_asked.set()
+        may_answer.wait(30)
+        return 200, {}, PROGRAM
+
+    far.answers["/engine"] = slow
+    made: list[dict[str, str]] = []
+    threads = [threading.Thread(target=lambda: made.append(provisioner.install(recipe))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert first_asked.wait(30)
+    may_answer.set()
+    for thread in threads:
+        thread.join(30)
+
+    assert 1 == len(far.asked)
+    assert made[0] == made[1]
