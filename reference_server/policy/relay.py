@@ -70,7 +70,7 @@ def forward(client: socket.socket, near: h11.Connection, request: h11.Request, f
             far.sendall(upstream.send(event) or b"")
     far.sendall(upstream.send(h11.EndOfMessage()) or b"")
     while True:
-        event = _next(upstream, far)
+        event = _next(upstream, far, unless_leaves=client)
         if isinstance(event, h11.Response):
             headers = _without_hops(event.headers)
             event = h11.Response(status_code=event.status_code, headers=headers, reason=event.reason)
@@ -81,12 +81,31 @@ def forward(client: socket.socket, near: h11.Connection, request: h11.Request, f
             return
 
 
-def _next(side: h11.Connection, wire: socket.socket) -> h11.Event:
+def _next(side: h11.Connection, wire: socket.socket, *, unless_leaves: socket.socket | None = None) -> h11.Event:
     while (event := side.next_event()) is h11.NEED_DATA:
+        if unless_leaves is not None:
+            _wait(wire, unless_leaves)
         side.receive_data(wire.recv(CHUNK))
     if isinstance(event, h11.PAUSED | h11.ConnectionClosed) or not isinstance(event, h11.Event):
         raise h11.RemoteProtocolError("broken off")
     return event
+
+
+def _wait(far: socket.socket, client: socket.socket) -> None:
+    """Until the far end says something; a client that leaves meanwhile frees its place here at once.
+
+    Raises:
+        h11.RemoteProtocolError: the client has left.
+        TimeoutError: neither says anything.
+    """
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(far, selectors.EVENT_READ)
+        waiting.register(client, selectors.EVENT_READ)
+        ready = {key.fileobj for key, _ in waiting.select(far.gettimeout())}
+    if not ready:
+        raise TimeoutError("neither side says anything")
+    if client in ready and far not in ready and not client.recv(1, socket.MSG_PEEK):
+        raise h11.RemoteProtocolError("the client left")
 
 
 def _without_hops(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -165,6 +165,27 @@ def test_a_download_that_breaks_off_is_not_passed_on_as_whole() -> None:
 
 
 @pytest.mark.req("OC-POLICY-4044")
+def test_a_client_that_leaves_before_its_answer_leaves_no_connection_behind() -> None:
+    """Else a far end that hangs would hold the gateway's places for minutes each, whatever its clients' patience."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        gateway_under(HTTP, HERE) as (gateway, _),
+        gateway.admit("fetch") as held,
+    ):
+        silent.settimeout(20)
+        url = f"http://models.example:{silent.getsockname()[1]}/m"
+        client = httpx.Client(proxy=held.proxy_url, trust_env=False, timeout=httpx.Timeout(20, read=0.2))
+        with client, pytest.raises(httpx.ReadTimeout):
+            client.get(url)
+        far, _ = silent.accept()
+        far.settimeout(20)
+        with far:
+            got = b"".join(iter(lambda: far.recv(4096), b""))
+
+    assert got.startswith(b"GET /m HTTP/1.1")
+
+
+@pytest.mark.req("OC-POLICY-4044")
 def test_a_program_has_the_gateway_as_its_only_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """A real pip, whose user has switched proxies off for all hosts and set up a proxy of their own."""
     monkeypatch.setenv("NO_PROXY", "*")
