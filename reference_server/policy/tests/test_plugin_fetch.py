@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from reference_server.policy.tests.far_end import FarEnd, far_end
+from reference_server.policy.tests.far_end import Answer, FarEnd, far_end
 from reference_server.policy.tests.test_fetch import SCHEMA
 from reference_server.policy.tests.test_hooks import refusal
 from reference_server.policy.tests.test_sdk import SDK, built
@@ -173,6 +173,7 @@ def test_a_plugin_that_wants_a_fetch_before_it_lets_a_fetch_out_refuses_it(tmp_p
         pytest.param({"body_bytes_max": 3}, {}, "larger than 3 bytes", id="size"),
         pytest.param({"per_minute": 0.01, "burst": 1}, {}, "too many fetches", id="rate"),
         pytest.param({"mime_allow": ["application/*"]}, {}, "the answer is text/plain", id="mime"),
+        pytest.param({"mime_allow": ["*/*"], "mime_deny": ["text/*"]}, {}, "the answer is text/plain", id="mime-deny"),
         pytest.param({"deny": ["127.0.0.0/8"]}, {}, "may not fetch from", id="domain"),
         pytest.param({"redact": ["some [a-z]+"]}, {}, ": [redacted]", id="redact"),
         pytest.param({}, {"enabled": False}, "switched off", id="off"),
@@ -192,11 +193,28 @@ def test_each_bound_of_the_configuration_holds(
     assert (says == "too many fetches") == ("some text" in told[0])
 
 
+@pytest.mark.req("OC-POLICY-4036")
+def test_the_deadline_of_the_configuration_holds(tmp_path: Path) -> None:
+    gone = threading.Event()
+
+    def never(_: object) -> Answer:
+        gone.wait(30)
+        return 200, TEXT, b"late"
+
+    rules = {"allow": ["127.0.0.1"], "timeout_ms": 250}
+    with far_end() as far, fetching(tmp_path, with_header(TELLS), far, "admission", fetch=rules) as (_, url):
+        far.answers["/list"] = never
+        _, envelope = refusal(url, task())
+        gone.set()
+
+    assert "there was no whole answer within 250 ms" in envelope["message"]
+
+
 @pytest.mark.req("OC-POLICY-4034")
 def test_a_task_that_waits_for_a_fetch_holds_up_no_other_call(tmp_path: Path) -> None:
     reached, release = threading.Event(), threading.Event()
 
-    def slow(_: object) -> tuple[int, dict[str, str], bytes]:
+    def slow(_: object) -> Answer:
         reached.set()
         release.wait(20)
         return 200, TEXT, b"late"
