@@ -5,13 +5,13 @@ Feature: Admission
   Background:
     Given a server
 
-  @core
+  @core @OC-CORE-1042
   Scenario: an accepted task is told its place and when it will start
     When a task is submitted
     Then it is accepted
     And it is told to start at once
 
-  @disturbs
+  @disturbs @OC-CORE-1042
   Scenario: a task behind a busy pool is told that it has to wait
     Given every slot is busy
     And a task that waits
@@ -19,7 +19,7 @@ Feature: Admission
     Then it is accepted
     And it is told a place behind the one that waits
 
-  @disturbs @ORCH-3024
+  @disturbs @ORCH-3024 @ORCH-2012
   Scenario: the same request again gets the first answer and makes no second task
     Given every slot is busy
     And a task that waits
@@ -28,21 +28,21 @@ Feature: Admission
     Then it gets the first answer
     And no second task was made
 
-  @disturbs @ORCH-3024
+  @disturbs @ORCH-3024 @ORCH-2012
   Scenario: the same request again gets the first answer when the task has ended
     Given a task that has ended
     When the same request is sent again
     Then it gets the first answer
     And no second task was made
 
-  @disturbs @ORCH-3024
+  @disturbs @ORCH-3024 @ORCH-2012
   Scenario: a task_id that was used for another body is a conflict
     Given a task that has ended
     When its task_id is submitted with another prompt
     Then it is refused with CONFLICT
     And no second task was made
 
-  @disturbs @ORCH-3014 @ORCH-3015 @ORCH-3046 @ORCH-2008 @OC-CORE-1020 @OC-CORE-1021
+  @disturbs @ORCH-3014 @ORCH-3015 @ORCH-3046 @ORCH-2008 @OC-CORE-1020 @OC-CORE-1021 @OC-CTRL-2031
   Scenario Outline: what the pool cannot serve is refused before it is queued
     When a task is submitted with <what>
     Then it is refused with INVALID_PARAMS
@@ -58,6 +58,12 @@ Feature: Admission
       | an-engine-nobody-serves       |
       | a-workload-nobody-serves      |
       | another-sampler-profile       |
+
+  @disturbs @OC-CTRL-2013
+  Scenario: a model that nobody serves is refused with those that are served
+    When a task is submitted with a-model-nobody-serves
+    Then it is refused with INVALID_PARAMS
+    And its message names the model that is served
 
   @disturbs @ORCH-2009
   Scenario: a task tells its place while it waits, and its tokens once it has ended

@@ -58,6 +58,18 @@ Feature: Authentication
     Then it is refused with UNAUTHENTICATED
     And its state is running
 
+  @OC-CTRL-2044
+  Scenario Outline: without a token, only this machine is spoken to
+    Given a server of its own without a token
+    When GET /v1/capabilities is sent with the <header> "<value>"
+    Then it is refused with FORBIDDEN
+
+    Examples:
+      | header | value                    |
+      | Host   | evil.example             |
+      | Host   | evil.example:8080        |
+      | Origin | https://evil.example     |
+
   @core @OC-CTRL-2070
   Scenario: liveness needs no token
     When GET /healthz is sent without a token

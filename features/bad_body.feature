@@ -5,7 +5,23 @@ Feature: Bad bodies
   Background:
     Given a server
 
-  @disturbs
+  @disturbs @OC-CTRL-2034
+  Scenario Outline: the field at fault is named
+    When <body> is posted as a task
+    Then it is refused with INVALID_PARAMS
+    And its message names <field>
+    And nothing was enqueued
+
+    Examples:
+      | body                     | field         |
+      | an-unknown-field         | temperature   |
+      | no-deadline_ms           | deadline_ms   |
+      | ctx-as-text              | ctx           |
+      | an-unknown-priority      | priority      |
+      | max_tokens-0             | max_tokens    |
+      | seed-beyond-int64        | seed          |
+
+  @disturbs @OC-CTRL-2034
   Scenario Outline: a body that is not the contract's is refused
     When <body> is posted as a task
     Then it is refused with INVALID_PARAMS

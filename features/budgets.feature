@@ -9,14 +9,14 @@ Feature: Budgets and throttle
     Then the answer tells the budgets that are left
     And its stream tells the budgets that are left
 
-  @ORCH-3100 @OC-CORE-1024 @OC-METRICS-7111
+  @ORCH-3100 @OC-CORE-1024 @OC-METRICS-7111 @OC-CORE-1034
   Scenario: metrics frames and the session show the same figure after the end
     Given a server whose sessions may use 5000 tokens
     When a task of the session with 10 tokens is submitted
     And its stream is read to its end
     Then its last metrics frame shows what its session has left
 
-  @ORCH-2007 @OC-CTRL-2011
+  @ORCH-2007 @OC-CTRL-2011 @OC-CORE-1034
   Scenario: a session that cannot afford a task is refused
     Given a server whose sessions may use 40 tokens
     When a task of the session with 2000 tokens is submitted
@@ -29,14 +29,14 @@ Feature: Budgets and throttle
     When a task is submitted
     Then the answer tells no budgets
 
-  @ORCH-3006 @OC-CTRL-2011
+  @ORCH-3006 @OC-CTRL-2011 @OC-CORE-1035
   Scenario: a token that asks too often is throttled, and told for how long
     Given a server that admits 1 task a second
     When tasks are submitted until one is refused
     Then it is refused with ADMISSION_REJECT
     And the policy label is "throttle"
 
-  @ORCH-3036 @OC-CTRL-2011
+  @ORCH-3036 @OC-CTRL-2011 @OC-CORE-1035
   Scenario: a token has a bound of open tasks
     Given a server that allows 1 open task
     And a running task
@@ -44,7 +44,7 @@ Feature: Budgets and throttle
     Then it is refused with ADMISSION_REJECT
     And the policy label is "open-tasks"
 
-  @ORCH-3006 @OC-CTRL-2060
+  @ORCH-3006 @OC-CTRL-2060 @OC-CORE-1035
   Scenario: capabilities name the limits
     Given a server that admits 1 task a second
     Then capabilities name 1 task a second

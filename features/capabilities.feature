@@ -12,7 +12,7 @@ Feature: Capabilities and health
     And api_version is the contract's
     And every engine names its version, context, workloads and concurrency
 
-  @core @ORCH-3058
+  @core @ORCH-3058 @OC-ADAPT-5012 @OC-CORE-1031
   Scenario: a stand-in says so wherever it is described
     When GET /v1/capabilities is sent
     Then an engine is a stand-in by its version exactly when it is one by its features

@@ -18,12 +18,13 @@ Feature: Determinism
     When the same prompt is decoded with the seeds 11, 99, 11
     Then the first and the last stream have the same pieces
 
+  @OC-CORE-1033
   Scenario: a task without a seed can be repeated with the seed it was given
     Given a task without a seed that has ended
     When its prompt is decoded with the seed that started named
     Then both streams have the same pieces
 
-  @ORCH-3032
+  @ORCH-3032 @OC-CORE-1031
   Scenario: a stream names what its pieces depend on
     When the same prompt is decoded with the seeds 11
     Then started names engine_version, sampler_profile_version and seed 11

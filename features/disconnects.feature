@@ -5,7 +5,7 @@ Feature: Disconnects
   Background:
     Given a server
 
-  @disturbs
+  @disturbs @ORCH-2010
   Scenario Outline: a task whose last reader leaves goes on by default
     Given a task of 40 tokens that is <when>
     And a reader of it
@@ -21,7 +21,7 @@ Feature: Disconnects
       | running | close |
       | running | reset |
 
-  @disturbs
+  @disturbs @ORCH-2010 @OC-CORE-1017
   Scenario Outline: a task that asked for it is canceled when its last reader leaves
     Given a task that is <when> and wants to be canceled on disconnect
     And a reader of it
@@ -38,7 +38,7 @@ Feature: Disconnects
       | running   | close |
       | running   | reset |
 
-  @disturbs
+  @disturbs @OC-CORE-1017
   Scenario Outline: nothing is left behind by a reader that leaves
     Given a task that is <when> and wants to be canceled on disconnect
     And a reader of it
@@ -51,34 +51,34 @@ Feature: Disconnects
       | running   | close |
       | running   | reset |
 
-  @disturbs
+  @disturbs @ORCH-2010 @OC-CORE-1017
   Scenario: a reader that leaves disturbs no other reader
     Given a running task of 64 tokens
     And two readers of it
     When the first reader leaves by reset
     Then the other reader gets the whole stream
 
-  @disturbs
+  @disturbs @ORCH-2010
   Scenario: a task that wants to be canceled on disconnect lives while one reader stays
     Given a running task of 64 tokens that wants to be canceled on disconnect
     And two readers of it
     When the first reader leaves by close
     Then the other reader gets the whole stream
 
-  @disturbs
+  @disturbs @OC-CORE-1017
   Scenario: a client that goes away before it is answered leaves nothing behind
     When a client submits a short task and goes away before the answer
     Then the server is idle within 10000 ms
     And the server still answers
 
-  @disturbs
+  @disturbs @OC-CORE-1017
   Scenario: a client that asks for a stream and goes away before it is answered leaves nothing behind
     Given a task of 40 tokens that is running
     When a client asks for its stream and goes away before the answer
     Then the task ends well
     And the server is idle within 1000 ms
 
-  @disturbs
+  @disturbs @OC-CORE-1017
   Scenario: many readers that come and go leave nothing behind
     Given a running task of 200 tokens
     When 30 readers come and leave at different points

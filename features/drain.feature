@@ -31,6 +31,7 @@ Feature: Drain
     And the health of the pool is read
     Then the pool is live and draining, and not ready
 
+  @OC-CTRL-2033
   Scenario: a pool that does not exist cannot be drained
     Given a server
     When a pool that does not exist is drained

@@ -2,7 +2,7 @@
 Feature: Engine faults
   An engine that dies or stands still ends its task with a typed, retriable error, and the server goes on.
 
-  @OC-CTRL-2030 @OC-CTRL-2032 @ORCH-2009
+  @OC-CTRL-2030 @OC-CTRL-2032 @ORCH-2009 @OC-ADAPT-5013
   Scenario: an engine that dies while it decodes is a reset worker
     Given a server whose engine dies after 5 tokens
     When a task of 20 tokens is submitted
@@ -10,7 +10,7 @@ Feature: Engine faults
     Then it ended with WORKER_RESET, retriable, after 5 tokens
     And its answer tells the error of the stream
 
-  @ORCH-3016 @OC-CORE-1022
+  @ORCH-3016 @OC-CORE-1022 @OC-CTRL-2032
   Scenario: an engine that stands still is ended by the watchdog
     Given a server whose engine stands still after 5 tokens
     When a task of 20 tokens is submitted

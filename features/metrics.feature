@@ -5,7 +5,7 @@ Feature: Metrics
   Background:
     Given a server
 
-  @core @OC-METRICS-7101 @OC-METRICS-7102 @OC-CTRL-2051 @OC-METRICS-7103
+  @core @OC-METRICS-7101 @OC-METRICS-7102 @OC-CTRL-2051 @OC-METRICS-7103 @OC-METRICS-7107 @OC-METRICS-7108
   Scenario: every series of the contract is there, with its type, its labels and within its budgets
     Given a task that has ended
     When the metrics are read
@@ -39,7 +39,7 @@ Feature: Metrics
     When tasks are submitted as batch, interactive, batch
     Then queue_depth is 1 for interactive and 2 for batch
 
-  @disturbs @ORCH-3017
+  @disturbs @ORCH-3017 @OC-CORE-1014
   Scenario: no slot has leaked
     Given a running task
     When it is canceled

@@ -2,7 +2,7 @@
 Feature: Models that are fetched
   A model that is not here is fetched where policy allows it; where not, its pool says so at once.
 
-  @ORCH-2006
+  @ORCH-2006 @OC-POOL-3003
   Scenario Outline: a missing model that may not be fetched makes its pool unready at once
     Given a server whose model "<model>" is missing, under <rules>
     When a task is submitted

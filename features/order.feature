@@ -2,7 +2,7 @@
 Feature: Order of service
   Interactive goes before batch; within a lane, who came first goes first.
 
-  @disturbs @ORCH-3000
+  @disturbs @ORCH-3000 @OC-CORE-1003
   Scenario: interactive tasks overtake batch tasks, and each lane keeps its order
     Given a server with one slot
     And every slot is busy
@@ -17,7 +17,7 @@ Feature: Order of service
     When tasks are submitted as batch, batch, batch, batch
     Then each is told a place behind the one before
 
-  @disturbs @ORCH-3029
+  @disturbs @ORCH-3029 @ORCH-2009
   Scenario: a waiting task moves up as others leave
     Given a server
     And every slot is busy

@@ -5,7 +5,7 @@ Feature: Full queue
   Background:
     Given a server
 
-  @disturbs @ORCH-2007 @OC-CTRL-2011 @OC-CORE-1001 @ORCH-3004
+  @disturbs @ORCH-2007 @OC-CTRL-2011 @OC-CORE-1001 @ORCH-3004 @OC-CORE-1043
   Scenario: a full queue says when to come back
     Given every slot is busy
     When batch tasks are submitted until one is refused
@@ -29,6 +29,7 @@ Feature: Full queue
     When an interactive task is submitted
     Then it is accepted
 
+  @OC-CTRL-2010
   Scenario: a task that was refused is welcome when there is room again
     Given a server whose queue is small, under "reject"
     And a full batch lane
@@ -37,6 +38,7 @@ Feature: Full queue
     And the same request is sent again
     Then it is accepted
 
+  @OC-CORE-1006
   Scenario: a full lane under "drop-lru" drops the task that has waited longest
     Given a server whose queue is small, under "drop-lru"
     And a full batch lane
@@ -45,7 +47,7 @@ Feature: Full queue
     And the task that came first ends with QUEUE_FULL_DROP_LRU, retriable
     And the other tasks still wait
 
-  @ORCH-2007
+  @ORCH-2007 @OC-CORE-1007
   Scenario: under "drop-lru" a batch task displaces no interactive one
     Given a server whose queue is small, under "drop-lru"
     And a queue full of interactive tasks
@@ -54,6 +56,7 @@ Feature: Full queue
     And the policy label is "drop-lru"
     And every task that waited still waits
 
+  @OC-CORE-1006
   Scenario: under "shed-low-priority" an interactive task takes the place of the last batch task
     Given a server whose queue is small, under "shed-low-priority"
     And a queue full of batch tasks
@@ -62,7 +65,7 @@ Feature: Full queue
     And the task that came last ends with ADMISSION_REJECT, retriable
     And the other tasks still wait
 
-  @ORCH-2007
+  @ORCH-2007 @OC-CORE-1007
   Scenario: under "shed-low-priority" a batch task is refused
     Given a server whose queue is small, under "shed-low-priority"
     And a queue full of batch tasks

@@ -10,6 +10,7 @@ Feature: Reload
     And a task for the old model is refused with INVALID_PARAMS
     And a task for "another-model" runs to its end
 
+  @OC-POOL-3013
   Scenario: what runs and what waits is finished on the old model first
     Given a server of its own on an engine that takes any model
     And a running task of 100 tokens
@@ -42,6 +43,7 @@ Feature: Reload
     And the pool is reloaded to "another-model"
     Then the pool becomes ready, and its reload is done
 
+  @OC-CTRL-2033
   Scenario: a pool that does not exist cannot be reloaded
     Given a server
     When a pool that does not exist is reloaded

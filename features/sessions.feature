@@ -25,12 +25,13 @@ Feature: Sessions
     And the session is read
     Then it has 1 turns and at most 600000 ms to live
 
-  @disturbs @ORCH-2007 @OC-CTRL-2011
+  @disturbs @ORCH-2007 @OC-CTRL-2011 @OC-CORE-1026
   Scenario: a session that has had its turns is refused with its own policy label
     When tasks of one session are submitted until one is refused
     Then 8 of them were accepted at most
     And it is refused with ADMISSION_REJECT
     And the policy label is "session-turns"
+    And the wait is as long as the session lives
 
   @ORCH-2004
   Scenario: a session that was never used is not known
@@ -43,6 +44,7 @@ Feature: Sessions
     And 1 tasks of one session have ended
     Then the session is gone within 2000 ms
 
+  @OC-CORE-1027
   Scenario: each turn starts the time to live anew
     Given a server whose sessions live 400 ms
     When a task of the session is submitted every 250 ms, 4 times

@@ -5,7 +5,7 @@ Feature: Streaming
   Background:
     Given a server
 
-  @core @OC-CTRL-2020 @OC-CTRL-2021
+  @core @OC-CTRL-2020 @OC-CTRL-2021 @OC-CTRL-2025
   Scenario: frames come in order and end with exactly one end
     When a task of 32 tokens is submitted
     And its stream is read to the end
@@ -32,7 +32,7 @@ Feature: Streaming
     And its stream is opened
     Then tokens arrive before the task has ended
 
-  @core @ORCH-2011
+  @core @ORCH-2011 @OC-CTRL-2025
   Scenario: a late reader gets the whole transcript
     Given a task that has ended
     When its stream is read a second time
@@ -101,3 +101,4 @@ Feature: Streaming
     And 2 readers of it
     When one more reader comes
     Then it is refused with ADMISSION_REJECT
+    And the policy label is "readers"

@@ -75,6 +75,8 @@ class Selection:
         jobs: processes at a time; None = as many as there are cores, and one for a server that was given by its URL
             or for a real engine, which all checks share.
         is_dry: only say what would run.
+        planted: defects to run the checks with, each alone; see `harness.saboteur`.
+        all_checks: with every defect, not only with those that break what they prove.
     """
 
     url: str | None = None
@@ -90,6 +92,8 @@ class Selection:
     disturb: bool | None = None
     jobs: int | None = None
     is_dry: bool = False
+    planted: tuple[str, ...] = ()
+    all_checks: bool = False
 
     def options(self) -> list[str]:
         """As pytest takes them."""
@@ -107,10 +111,13 @@ class Selection:
             "--profile": self.profiles,
             "--check": self.checks,
             "--tag": self.tags,
+            "--plant": self.planted,
         }
         options = [part for name, value in named.items() if value is not None for part in (name, value)]
         options += [part for name, values in repeated.items() for value in values for part in (name, value)]
         options += ["--collect-only"] if self.is_dry else []
+        options += ["-p", "harness.saboteur.planting", "--dist", "loadgroup"] if self.planted else []
+        options += ["--all-checks"] if self.all_checks else []
         may_disturb = self.url is None if self.disturb is None else self.disturb
         return options if may_disturb else [*options, "--no-disturb"]
 

@@ -60,11 +60,14 @@ def servers(
 
     options = request.config.option
     command = split(options.launch) if options.launch else REFERENCE_SERVER
+    saboteur = request.config.pluginmanager.getplugin("orchqueue-saboteur")
     started = Servers(
         () if options.server_url else command,
         folder=tmp_path_factory.mktemp("servers"),
         replica=real_engine.replica if real_engine is not None else None,
         engine_pid=real_engine.process.pid if real_engine is not None else None,
+        wrap=saboteur.front if saboteur is not None else str,
+        around=saboteur.around if saboteur is not None else list,
     )
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:

@@ -116,6 +116,7 @@ class Servers:
         engine_pid: of that engine, where the harness has started it.
         folder: for configuration files and logs.
         wrap: what to speak to instead of a server's own address.
+        around: the command to start instead of a server's own.
     """
 
     def __init__(
@@ -126,9 +127,11 @@ class Servers:
         replica: Settings | None = None,
         engine_pid: int | None = None,
         wrap: Callable[[str], str] = str,
+        around: Callable[[Sequence[str]], Sequence[str]] = list,
     ) -> None:
         self.replica = replica
         self._engine_pid = engine_pid
+        self._around = around
         self._wrap = wrap
         self._command = tuple(command)
         self._folder = folder
@@ -174,7 +177,7 @@ class Servers:
         port = _free_port()
         command = [part.replace("{port}", str(port)) for part in self._with_config(settings, folder)]
         cache = {CACHE_ENV: str(folder / "cache")} if has_own_cache else {}
-        process = Process(command, folder=folder, env={TOKEN_ENV: token, **cache, **(env or {})})
+        process = Process(self._around(command), folder=folder, env={TOKEN_ENV: token, **cache, **(env or {})})
         fixed = f"http://127.0.0.1:{port}" if any("{port}" in part for part in self._command) else None
         try:
             process.wait_ready(lambda: _address(process, fixed) is not None, deadline_ms=READY_MS)

@@ -1,0 +1,93 @@
+"""The queue: who goes first, who has to go, and who is told."""
+
+from collections.abc import Iterator
+
+from harness.saboteur.defect import Exchange, Stream, Wire, answers, exchanges, frames
+from harness.saboteur.message import Answer, Frame, Request
+
+TASKS = "POST /v1/tasks"
+SWAP_MS = 400.0  # longer than the tasks of a test take
+
+
+@frames("OC-CORE-1003", "OC-CORE-1004", "ORCH-3004")
+def fifo_swap(frame: Frame, stream: Stream) -> Iterator[Frame]:
+    """The task that came first is served after those that came later."""
+    is_first = frame.event == "started" and not stream.wire.count("started")
+    yield Frame(frame.event, frame.data, frame.id, frame.comment, SWAP_MS) if is_first else frame
+
+
+@frames("OC-CORE-1004", "ORCH-3000")
+def interactive_waits_for_batch(frame: Frame, stream: Stream) -> Iterator[Frame]:
+    """Interactive tasks are served after the batch tasks that waited before them."""
+    early = frame.event == "started" and stream.wire.count("started") < 3
+    yield Frame(frame.event, frame.data, frame.id, frame.comment, 2 * SWAP_MS) if early else frame
+
+
+@answers("OC-CORE-1003", "OC-CORE-1004", at=TASKS)
+def one_place_for_all(answer: Answer, request: Request, wire: Wire) -> None:
+    """Every task that waits is told the same place."""
+    if answer.status == 202:
+        answer.set(queue_position=1)
+
+
+@answers("OC-CORE-1001", "OC-CORE-1002", at=TASKS)
+def one_more_than_there_is_room_for(answer: Answer, request: Request, wire: Wire) -> None:
+    """A full queue takes one more task."""
+    if answer.status == 429 and not wire.count("full"):
+        answer.accept(request)
+
+
+@answers("ORCH-3005", "OC-CORE-1002", at=TASKS)
+def another_policy_in_the_refusal(answer: Answer, request: Request, wire: Wire) -> None:
+    """A refusal names another policy than the queue has."""
+    if answer.status == 429:
+        answer.set(policy_label="drop-lru" if answer.json.get("policy_label") == "reject" else "reject")
+
+
+@answers("ORCH-3005", at="GET /v1/capabilities")
+def another_policy_in_capabilities(answer: Answer, request: Request, wire: Wire) -> None:
+    """Capabilities name another policy than the queue has."""
+    found = answer.json
+    for row in found["engines"]:
+        named = row["features"].get("queue_full_policy")
+        row["features"]["queue_full_policy"] = "drop-lru" if named == "reject" else "reject"
+    answer.json = found
+
+
+@frames("OC-CORE-1006", "OC-CORE-1002")
+def a_victim_is_not_told(frame: Frame, stream: Stream) -> Iterator[Frame]:
+    """A task that a full queue dropped ends as if it had been canceled."""
+    dropped = frame.payload.get("code") in ("QUEUE_FULL_DROP_LRU", "ADMISSION_REJECT")
+    yield frame.having(code="CANCELED", retriable=False) if dropped else frame
+
+
+@frames("OC-CORE-1006")
+def a_victim_may_not_come_again(frame: Frame, stream: Stream) -> Iterator[Frame]:
+    """A task that a full queue dropped is told not to come again."""
+    dropped = frame.payload.get("code") in ("QUEUE_FULL_DROP_LRU", "ADMISSION_REJECT")
+    yield frame.having(retriable=False) if dropped else frame
+
+
+@answers("OC-CORE-1002", "OC-CORE-1007", at="GET /v1/tasks/*")
+def waiting_tasks_are_lost(answer: Answer, request: Request, wire: Wire) -> None:
+    """A newcomer costs tasks their place that should have kept it."""
+    if (answer.json or {}).get("state") == "queued" and wire.count("looks"):
+        answer.set(state="failed", error={"code": "QUEUE_FULL_DROP_LRU", "message": "planted"})
+
+
+@answers("OC-CORE-1007", "OC-CORE-1002", at=TASKS)
+def batch_displaces_interactive(answer: Answer, request: Request, wire: Wire) -> None:
+    """A batch task is admitted where it would have to displace an interactive one."""
+    if answer.status == 429:
+        answer.accept(request)
+
+
+@exchanges("ORCH-3004", "OC-CORE-1002", at=TASKS)
+def one_lane_for_all(request: Request, wire: Wire) -> Exchange:
+    """A full batch lane refuses interactive tasks."""
+    priority = (request.json or {}).get("priority")
+    if priority == "interactive" and wire.memory.get("batch"):
+        yield Answer.to(request).refuse("ADMISSION_REJECT")
+    if priority == "batch":
+        wire.memory["batch"] = True
+    yield None

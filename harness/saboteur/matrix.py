@@ -1,0 +1,158 @@
+"""What a proof has shown: which check has found which defect. Pure, from the events of a run.
+
+A defect is found by a check that failed while it fired: FAIL, or WARN where it breaks no MUST. HANG, NOT_TESTABLE and
+UNKNOWN find nothing: something else may be the reason. It is killed when a check of its own requirement has found it, one
+that names the requirement or whose violation does. A check has killed by itself only where one of its own steps has found
+the defect, and not a rule that holds for everything and would have found it in any other check too.
+
+Source: OC-TEST-7027.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from harness import requirements
+from harness.outcome import Outcome
+from harness.report.result import Finished, Planned
+from harness.saboteur.defect import Defect
+
+CONTROL = "none"
+PLANTED = re.compile(r"~([a-z0-9-]+)\](?:@.*)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One defect and one check.
+
+    Attributes:
+        found: it failed, while the defect fired.
+        by_step: a step of its own has found it.
+        is_own: it looks at a requirement that the defect breaks.
+        outcome: the strongest of its rows.
+    """
+
+    defect: str
+    check: str
+    outcome: Outcome
+    found: bool
+    by_step: bool
+    is_own: bool
+    fired: bool
+    message: str
+
+
+@dataclass
+class Matrix:
+    """Everything that a proof has shown.
+
+    Attributes:
+        defects: that were to be planted, by id.
+        cells: by defect and check.
+        harmed: checks that do not pass unharmed, with what they said.
+        checks: every check that was to run, by id.
+        off_wire: checks that no defect on the wire can fail, with the reason.
+        is_whole: every defect was to be planted: only then a check that has found nothing can be told.
+    """
+
+    defects: Mapping[str, Defect]
+    off_wire: Mapping[str, str] = field(default_factory=dict)
+    is_whole: bool = True
+    cells: dict[tuple[str, str], Cell] = field(default_factory=dict)
+    harmed: dict[str, str] = field(default_factory=dict)
+    not_applicable: dict[str, str] = field(default_factory=dict)
+    checks: dict[str, Planned] = field(default_factory=dict)
+
+    def plan(self, planned: Iterable[Planned]) -> None:
+        """Take in what is to run."""
+        self.checks = {entry.check: entry for entry in planned}
+
+    def take(self, entry: Finished) -> None:
+        """Take in what has run."""
+        match = PLANTED.search(entry.scenario.id)
+        defect, check = match.group(1) if match else CONTROL, entry.scenario.check
+        if defect == CONTROL:
+            if entry.outcome is Outcome.NOT_APPLICABLE:
+                self.not_applicable[check] = entry.message
+            elif entry.outcome not in (Outcome.PASS, Outcome.WARN):
+                self.harmed[check] = f"{entry.outcome}: {entry.message}"
+            return
+        cell = self._cell(entry, self.defects[defect])
+        before = self.cells.get((defect, check))
+        if before is None or (cell.found, cell.by_step, cell.fired) > (before.found, before.by_step, before.fired):
+            self.cells[defect, check] = cell
+
+    def _cell(self, entry: Finished, defect: Defect) -> Cell:
+        known = requirements.load()
+        is_must = any(known[identifier].level == "MUST" for identifier in defect.breaks)
+        finding = (Outcome.FAIL,) if is_must else (Outcome.FAIL, Outcome.WARN)
+        named = {*entry.scenario.requirements, *(violation["req"] for violation in entry.violations)}
+        fired = entry.figures.get("fired", 0) > 0
+        found = fired and entry.outcome in finding
+        return Cell(
+            defect=defect.id,
+            check=entry.scenario.check,
+            outcome=entry.outcome,
+            found=found,
+            by_step=found and bool(entry.figures.get("by_step")),
+            is_own=bool(named & set(defect.breaks)),
+            fired=fired,
+            message=entry.message,
+        )
+
+    def of(self, defect: str) -> list[Cell]:
+        """What became of one defect, by check."""
+        return [cell for (planted, _), cell in sorted(self.cells.items()) if planted == defect]
+
+    def killers(self, defect: str) -> list[str]:
+        """The checks of its own requirement that have found it."""
+        return [cell.check for cell in self.of(defect) if cell.found and cell.is_own and cell.check not in self.harmed]
+
+    @property
+    def planted(self) -> list[str]:
+        """Defects that have fired."""
+        return [defect for defect in self.defects if any(cell.fired for cell in self.of(defect))]
+
+    @property
+    def killed(self) -> list[str]:
+        """Defects that a check of their own requirement has found."""
+        return [defect for defect in self.planted if self.killers(defect)]
+
+    @property
+    def survivors(self) -> list[str]:
+        """Defects that fired, and that no check of their own requirement has found."""
+        return [defect for defect in self.planted if not self.killers(defect)]
+
+    @property
+    def never_fired(self) -> dict[str, str]:
+        """Defects that were not planted after all, and why: no check is proved by them."""
+        found = {}
+        for defect in self.defects:
+            if defect not in self.planted:
+                cells = self.of(defect)
+                broken = next((cell.message for cell in cells if "defect itself" in cell.message), None)
+                found[defect] = broken or (f"{len(cells)} checks ran" if cells else "no check names what it breaks")
+        return found
+
+    @property
+    def idle(self) -> list[str]:
+        """MUST checks none of whose steps has found a defect, though one on the wire could."""
+        if not self.is_whole:
+            return []
+        worked = {cell.check for cell in self.cells.values() if cell.by_step}
+        excused = {*self.off_wire, *self.not_applicable}
+        musts = {check for check, planned in self.checks.items() if planned.severity == "MUST"}
+        return sorted(musts - worked - excused)
+
+    @property
+    def stale(self) -> list[str]:
+        """Checks that are said to be off the wire and have found a defect, or are no checks."""
+        worked = {cell.check for cell in self.cells.values() if cell.by_step}
+        return sorted(set(self.off_wire) & worked) if self.is_whole else []
+
+    @property
+    def holds(self) -> bool:
+        """Every defect is killed, every check has killed, and the unharmed server is green."""
+        return bool(self.planted) and not any(
+            (self.survivors, self.never_fired, self.harmed, self.idle, self.stale)
+        )
