@@ -74,6 +74,7 @@ Feature: Admission
     And its stream is read to the end
     Then its answer tells the tokens of the stream
 
+  @OC-ADAPT-5017
   Scenario Outline: every way to say the same task is accepted
     When a task is submitted with <what>
     Then it is accepted

@@ -5,7 +5,7 @@ Feature: Capabilities and health
   Background:
     Given a server
 
-  @core @ORCH-2104 @ORCH-3095 @ORCH-3096 @OC-CTRL-2060 @OC-CTRL-2061
+  @core @ORCH-2104 @ORCH-3095 @ORCH-3096 @OC-CTRL-2060 @OC-CTRL-2061 @ORCH-3044
   Scenario: capabilities name the contract's version and every engine with its limits
     When GET /v1/capabilities is sent
     Then it is answered with 200

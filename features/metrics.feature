@@ -5,7 +5,7 @@ Feature: Metrics
   Background:
     Given a server
 
-  @core @OC-METRICS-7101 @OC-METRICS-7102 @OC-CTRL-2051 @OC-METRICS-7103 @OC-METRICS-7107 @OC-METRICS-7108
+  @core @OC-METRICS-7101 @OC-METRICS-7102 @OC-CTRL-2051 @OC-METRICS-7103 @OC-METRICS-7107 @OC-METRICS-7108 @ORCH-3022 @OC-POOL-3030 @OC-METRICS-7106
   Scenario: every series of the contract is there, with its type, its labels and within its budgets
     Given a task that has ended
     When the metrics are read

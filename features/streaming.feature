@@ -5,7 +5,7 @@ Feature: Streaming
   Background:
     Given a server
 
-  @core @OC-CTRL-2020 @OC-CTRL-2021 @OC-CTRL-2025
+  @core @OC-CTRL-2020 @OC-CTRL-2021 @OC-CTRL-2025 @OC-ADAPT-5018
   Scenario: frames come in order and end with exactly one end
     When a task of 32 tokens is submitted
     And its stream is read to the end

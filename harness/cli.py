@@ -14,6 +14,7 @@ from harness.conform_cli import conform, coverage, explain, reports
 from harness.haiku.cli import haiku
 from harness.metrics_lint.cli import app as metrics
 from harness.pact.cli import app as pact
+from harness.saboteur.cli import prove
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.add_typer(metrics, name="metrics")
@@ -69,7 +70,7 @@ def chaos(context: typer.Context) -> None:
     _become("chaos", *context.args)
 
 
-for verb in (conform, explain, coverage, reports, haiku):
+for verb in (conform, explain, coverage, reports, haiku, prove):
     app.command()(verb)
 
 

@@ -77,6 +77,8 @@ class Selection:
         is_dry: only say what would run.
         planted: defects to run the checks with, each alone; see `harness.saboteur`.
         all_checks: with every defect, not only with those that break what they prove.
+        by_plan: only with the checks that are known to find it.
+        defects_from: a Python module with further defects.
     """
 
     url: str | None = None
@@ -94,6 +96,8 @@ class Selection:
     is_dry: bool = False
     planted: tuple[str, ...] = ()
     all_checks: bool = False
+    by_plan: bool = False
+    defects_from: str | None = None
 
     def options(self) -> list[str]:
         """As pytest takes them."""
@@ -103,6 +107,7 @@ class Selection:
             "--launch": self.launch,
             "--engine-url": self.engine_url,
             "-k": self.keyword,
+            "--defects-from": self.defects_from,
             "--junit-xml": str(self.junit.absolute()) if self.junit else None,
             "--numprocesses": str(self.workers) if self.workers > 1 else None,
         }
@@ -118,6 +123,7 @@ class Selection:
         options += ["--collect-only"] if self.is_dry else []
         options += ["-p", "harness.saboteur.planting", "--dist", "loadgroup"] if self.planted else []
         options += ["--all-checks"] if self.all_checks else []
+        options += ["--by-plan"] if self.by_plan else []
         may_disturb = self.url is None if self.disturb is None else self.disturb
         return options if may_disturb else [*options, "--no-disturb"]
 

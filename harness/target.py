@@ -163,6 +163,7 @@ class Servers:
         Args:
             settings: the configuration file's content.
             has_own_cache: it fetches or looks for what is not there, and leaves the user's cache alone.
+            token: None = a fresh one; empty = the server wants none.
 
         Raises:
             CannotRunError: it did not come up.
@@ -173,7 +174,7 @@ class Servers:
         self._count += 1
         folder = self._folder / f"server-{self._count}"
         folder.mkdir(parents=True)
-        token = token or secrets.token_urlsafe(24)
+        token = secrets.token_urlsafe(24) if token is None else token
         port = _free_port()
         command = [part.replace("{port}", str(port)) for part in self._with_config(settings, folder)]
         cache = {CACHE_ENV: str(folder / "cache")} if has_own_cache else {}

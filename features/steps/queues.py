@@ -8,7 +8,8 @@ from features.steps.world import QUEUE_BOUND, World
 from harness.checks import answer as rules
 from harness.checks.violation import Violation
 from harness.expect import ViolationError, assert_ended_with, assert_error, assert_status, require
-from harness.outcome import NotTestableError
+
+WAIT_MS = (50, 60_000)  # of a full queue, whatever its pace
 
 
 @given("a full batch lane")
@@ -28,7 +29,7 @@ def until_one_is_refused(world: World) -> None:
         if world.submit(f"waiting {number}", world.body(priority="batch")).status != 202:
             world.bodies["refused"] = world.bodies.pop(f"waiting {number}")
             return
-    raise NotTestableError(f"the queue took {QUEUE_BOUND} tasks and was not full")
+    raise ViolationError([Violation("OC-CORE-1001", "a queue that is bounded", f"it took {QUEUE_BOUND} tasks")])
 
 
 @when("room is made in the batch lane")
@@ -44,6 +45,9 @@ def the_refusal_says(world: World) -> None:
     require(violation for check in rules.CHECKS for violation in check(world.answer))
     named = world.service.features.get("queue_full_policy", world.answer.json["policy_label"])
     assert named == world.answer.json["policy_label"], world.answer
+    if not WAIT_MS[0] <= (wait_ms := world.answer.json["retry_after_ms"]) <= WAIT_MS[1]:
+        expected = "a wait of {} ms to {} ms".format(*WAIT_MS)
+        raise ViolationError([Violation("OC-CORE-1043", expected, f"{wait_ms} ms", str(world.answer))])
 
 
 @then("the refused task is not known")

@@ -5,8 +5,9 @@ from pytest_bdd import parsers, then, when
 from features.steps import hostile
 from features.steps.world import World
 from harness.checks import answer as rules
+from harness.checks.violation import Violation
 from harness.client import ANONYMOUS, fresh_id
-from harness.expect import assert_error, assert_status, require
+from harness.expect import ViolationError, assert_error, assert_status, require
 from harness.history import Exchange
 from harness.raw import go_away
 
@@ -58,6 +59,11 @@ def is_sent_with_the_token(world: World, request: str, token: str) -> None:
 @when(parsers.re(r'(?P<request>GET \S+) is sent with the header "(?P<value>[^"]*)"$'))
 def is_sent_with_the_header(world: World, request: str, value: str) -> None:
     send(world, request, headers={"Authorization": value}, token=ANONYMOUS)
+
+
+@when(parsers.re(r'(?P<request>GET \S+) is sent with the (?P<name>Host|Origin) "(?P<value>[^"]*)"$'))
+def is_sent_with_another_host(world: World, request: str, name: str, value: str) -> None:
+    send(world, request, headers={name: value})
 
 
 @when(parsers.re(r"(?P<request>GET \S+) is sent with the token in its query$"))
@@ -157,6 +163,19 @@ def it_is_answered(world: World, status: int) -> None:
 @then("it names the engine that was asked for")
 def it_names_the_engine(world: World) -> None:
     assert world.bodies["task"]["engine"] == world.answer.json.get("engine"), world.answer
+
+
+@then(parsers.re(r"its message names (?P<field>[a-z_]+)$"))
+def it_names_the_field(world: World, field: str) -> None:
+    if field not in world.answer.json["message"]:
+        raise ViolationError([Violation("OC-CTRL-2034", f"a message that names {field}", world.answer.json["message"])])
+
+
+@then("its message names the model that is served")
+def it_names_what_is_served(world: World) -> None:
+    if world.service.model_ref not in world.answer.json["message"]:
+        expected = f"a message that names {world.service.model_ref}"
+        raise ViolationError([Violation("OC-CTRL-2013", expected, world.answer.json["message"])])
 
 
 @then("the answer says how to authenticate")

@@ -6,6 +6,7 @@ from typing import Any
 from pytest_bdd import given, parsers, then, when
 
 from features.steps.world import END_MS, World
+from harness.client import ANONYMOUS
 from harness.expect import assert_error, assert_status
 from harness.outcome import NotApplicableError
 from harness.stand_in import why_stand_in
@@ -40,6 +41,11 @@ def a_server_on_a_real_engine(world: World) -> None:
 def a_server_of_its_own(world: World) -> None:
     """Shared with no other scenario: it may be stopped."""
     world.use_own(world.servers.start(pool_settings({}, world.servers.replica)))
+
+
+@given("a server of its own without a token")
+def a_server_without_a_token(world: World) -> None:
+    world.use_own(world.servers.start(pool_settings({}, world.servers.replica), token=ANONYMOUS))
 
 
 @given(parsers.parse("a server that drains for {drain_ms:d} ms"))

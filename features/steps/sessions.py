@@ -5,10 +5,12 @@ from itertools import pairwise
 from pytest_bdd import given, parsers, then, when
 
 from features.steps.world import World
-from harness.expect import assert_ended_well, assert_error, assert_status
+from harness.checks.violation import Violation
+from harness.expect import ViolationError, assert_ended_well, assert_error, assert_status
 from harness.history import now_ms
-from harness.outcome import LateError, NotTestableError
+from harness.outcome import LateError
 
+ROUNDED_MS = 1  # of two figures in whole milliseconds
 TURNS_BOUND = 64  # far above the 8 turns that a session may have
 
 
@@ -37,7 +39,7 @@ def until_the_session_is_refused(world: World) -> None:
         if world.submit(f"turn {number}", world.body(session_id=world.session_id, max_tokens=2)).status != 202:
             world.notes["accepted"] = number
             return
-    raise NotTestableError(f"the session took {TURNS_BOUND} turns and was not refused")
+    raise ViolationError([Violation("OC-CORE-1026", "turns that are bounded", f"it took {TURNS_BOUND}")])
 
 
 @when(parsers.parse("a task of the session is submitted every {every_ms:d} ms, {count:d} times"))
@@ -75,6 +77,16 @@ def the_session_is_gone_soon(world: World, within_ms: int) -> None:
     is_gone = lambda: world.client.request("GET", path).status == 404  # noqa: E731 - one line of a wait
     world.wait_within(is_gone, within_ms, what="the session to expire", figure="session_expiry_ms")
     the_session_is_gone(world)
+
+
+@then("the wait is as long as the session lives")
+def the_wait_is_its_time_to_live(world: World) -> None:
+    """What is read afterwards is less by the time that this took."""
+    wait_ms = world.answer.json["retry_after_ms"]
+    left_ms = world.client.request("GET", f"/v1/sessions/{world.session_id}").json["ttl_ms_remaining"]
+    passed_ms = world.history.exchanges[-1].answered_ms - world.answer.sent_ms
+    if not left_ms <= wait_ms <= left_ms + passed_ms + ROUNDED_MS:
+        raise ViolationError([Violation("OC-CORE-1026", f"a wait of {left_ms} ms", f"{wait_ms} ms", str(world.answer))])
 
 
 @then(parsers.parse("{count:d} of them were accepted at most"))

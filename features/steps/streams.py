@@ -2,7 +2,7 @@
 
 from pytest_bdd import given, parsers, then, when
 
-from features.steps.world import END_MS, World
+from features.steps.world import ANSWER_MS, END_MS, World
 from harness.checks import stream as rules
 from harness.checks.violation import Violation
 from harness.expect import (
@@ -24,6 +24,8 @@ def seen(stream: Stream) -> Seen:
 
 
 # ── given, when ──
+
+COMMENTS_MS = 5_000  # for comments that are to come every 100 ms
 
 
 @given("a reader of it")
@@ -170,7 +172,9 @@ def metrics_frames_have(world: World) -> None:
 
 @then("tokens arrive before the task has ended")
 def tokens_arrive(world: World) -> None:
-    world.wait_tokens("task", 4)
+    stream = world.stream("task")
+    has_come = lambda: len(stream.tokens) >= 4 or stream.end  # noqa: E731 - asked again and again
+    world.wait_within(has_come, ANSWER_MS, what="4 tokens of a task that runs", figure="tokens_ms")
     assert "running" == world.state("task")
 
 
@@ -211,7 +215,9 @@ def it_is_an_event_stream(world: World) -> None:
 @then(parsers.parse("{count:d} comments arrive before it starts"))
 def comments_arrive(world: World, count: int) -> None:
     stream = world.stream("task")
-    world.wait(lambda: len(stream.keep_alives) >= count, what=f"{count} comments on a waiting stream")
+    has_come = lambda: len(stream.keep_alives) >= count  # noqa: E731 - asked again and again
+    what = f"{count} comments on a waiting stream"
+    world.wait_within(has_come, COMMENTS_MS, what=what, figure="comments_ms")
     assert [] == stream.frames, stream
 
 

@@ -13,7 +13,7 @@ from harness.checks.metrics import Scrape, parse
 from harness.client import POLL_MS, Client, fresh_id
 from harness.history import Exchange, History, Stream
 from harness.lateness import Stopwatch, require_within
-from harness.outcome import HangError, NotTestableError
+from harness.outcome import HangError, NotTestableError, TooLateError
 from harness.service import Service
 from harness.stream_reader import StreamReader
 from harness.target import Servers, Target
@@ -182,14 +182,13 @@ class World:
             figure: the name of the time it took there.
 
         Raises:
-            HangError: it did not come.
-            TooLateError: it came later.
+            TooLateError: it came later, or had not come by then: the sentence does not hold, whatever comes yet.
             LateError: it came later, and the harness itself was late by more than that.
         """
         watch = self.stopwatch()
         while not (value := condition()):
             if watch.is_over(within_ms):
-                raise watch.hang(what)
+                raise TooLateError(f"{watch.hang(what)}; it has {within_ms:.0f} ms")
             self.client.pump(wait_ms=POLL_MS)
         self.judge(watch, within_ms, what=what, figure=figure)
         return value

@@ -2,7 +2,7 @@
 
 A stream that the reader left, or that still goes on, is held only to what it has shown so far.
 
-Source: wire.md's frames as ORCH-2002, OC-CTRL-2020 … 2022 state them.
+Source: wire.md's frames as ORCH-2002, OC-CTRL-2020 … 2025 state them.
 """
 
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def token_indices_without_gap(stream: Stream) -> Iterator[Violation]:
     for position, index in enumerate(indices):
         if index != first + position:
             yield Violation(
-                "OC-CTRL-2021",
+                "OC-CTRL-2022",
                 f"token index {first + position} in place {position}",
                 f"index {index!r} after {indices[max(0, position - 3) : position]}",
                 str(stream),
@@ -60,19 +60,20 @@ def token_indices_without_gap(stream: Stream) -> Iterator[Violation]:
             return
 
 
-def ids_ascend(stream: Stream) -> Iterator[Violation]:
-    """Every frame has an id, a whole number above the one before, so that a reader can go on after it."""
-    previous = int(stream.after) if stream.after is not None and stream.after.isdigit() else -1
+def ids_are_places(stream: Stream) -> Iterator[Violation]:
+    """Every frame has its place in the transcript as its id; what a cancel hides leaves its places out."""
+    expected = int(stream.after) + 1 if stream.after is not None and stream.after.isdigit() else 0
+    last = stream.frames[-1] if stream.frames else None
+    hides = stream.frames_at_cancel is not None or (
+        last is not None and isinstance(last.payload, dict) and last.payload.get("code") == "CANCELED"
+    )
     for position, frame in enumerate(stream.frames):
-        if frame.id is None or not (frame.id.isascii() and frame.id.isdigit()) or int(frame.id) <= previous:
-            yield Violation(
-                "ORCH-2002",
-                f"an id above {previous} on frame {position}",
-                f"id {frame.id!r} on {frame.event}",
-                str(stream),
-            )
+        at = int(frame.id) if frame.id is not None and frame.id.isascii() and frame.id.isdigit() else -1
+        if at < expected or (at > expected and not hides):
+            wanted = f"id {expected}{' or above' if hides else ''} on frame {position}"
+            yield Violation("OC-CTRL-2025", wanted, f"id {frame.id!r} on {frame.event}", str(stream))
             return
-        previous = int(frame.id)
+        expected = at + 1
 
 
 def no_token_after_cancel(stream: Stream) -> Iterator[Violation]:
@@ -113,7 +114,7 @@ CHECKS = (
     ends_properly,
     started_first,
     token_indices_without_gap,
-    ids_ascend,
+    ids_are_places,
     no_token_after_cancel,
     sums_agree,
 )

@@ -43,6 +43,12 @@ class Stream:
     wire: "Wire"
     memory: dict[str, Any] = field(default_factory=dict)
 
+    def number(self, kind: str = "streams") -> int:
+        """How many streams of this kind there were before this one, in the same planting."""
+        if kind not in self.memory:
+            self.memory[kind] = self.wire.count(kind)
+        return int(self.memory[kind])
+
 
 @dataclass
 class Wire:

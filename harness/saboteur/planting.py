@@ -5,19 +5,24 @@ check has found the defect. The defect is planted from the first step to the las
 leaves behind is not in its way.
 """
 
+import importlib
 import sys
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.outcome import NotApplicableError, Outcome
 from harness.registry.pytest_hooks import ENVIRONMENT
-from harness.saboteur.defect import Wire
+from harness.saboteur import plan
+from harness.saboteur.defect import Defect, Wire
 from harness.saboteur.defects import DEFECTS
 from harness.saboteur.proxy import PLAIN, Saboteur
+
+if TYPE_CHECKING:
+    from harness.scenario import ScenarioInfo
 
 MARK = "~"  # before the id of a defect, in the id of a test
 FOUND = "another row has shown it already"
@@ -30,7 +35,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of a proof."""
     group = parser.getgroup("prove", "proof that checks can fail")
     group.addoption("--plant", metavar="ID", action="append", default=[], help="a defect to plant")
+    group.addoption("--defects-from", metavar="MODULE", help="further defects, from this Python module")
     group.addoption("--all-checks", action="store_true", help="not only the checks of the requirement that it breaks")
+    group.addoption("--by-plan", action="store_true", help="only with the checks that are known to find it")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -44,8 +51,13 @@ class Planter:
 
     def __init__(self, config: pytest.Config) -> None:
         self.saboteur = Saboteur()
-        self._defects = [DEFECTS[identifier] for identifier in config.getoption("--plant")]
+        if (module := config.getoption("--defects-from")) is not None:
+            importlib.import_module(module)
+        plants = config.getoption("--plant")
+        self._defects = [DEFECTS[identifier] for identifier in plants if identifier != PLAIN.id]
+        self._has_control = PLAIN.id in plants
         self._all_checks = bool(config.getoption("--all-checks"))
+        self._plan = plan.load() if config.getoption("--by-plan") else {}
         self._found: set[tuple[str, str]] = set()
         self._folder = tempfile.TemporaryDirectory(prefix="llama-orch-prove-")
         self._fired = Path(self._folder.name) / "fired"
@@ -69,12 +81,20 @@ class Planter:
         scenario = scenario_of(metafunc.definition)
         if scenario is None:
             return
-        proves = set(scenario.requirements)
-        wanted = [d.id for d in self._defects if self._all_checks or proves & set(d.breaks)]
+        wanted = [d.id for d in self._defects if self._is_wanted(scenario, d)]
         if wanted:
-            ids = [PLAIN.id, *wanted]
+            ids = [*([PLAIN.id] if self._has_control else []), *wanted]
             metafunc.fixturenames.append("planted")
             metafunc.parametrize("planted", ids, ids=[f"{MARK}{name}" for name in ids], indirect=True)
+
+    def _is_wanted(self, scenario: "ScenarioInfo", defect: Defect) -> bool:
+        """Whether this check runs with this defect; what the plan does not know runs with all of its requirement."""
+        if self._all_checks:
+            return True
+        known = self._plan.get(defect.id)
+        if known is not None and scenario.check in known.checks | known.others:
+            return scenario.check in known.checks
+        return bool(set(scenario.requirements) & set(defect.breaks))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -116,7 +136,8 @@ class Planter:
         scenario = scenario_of(item)
         if told is None or scenario is None:
             return report
-        told["figures"] = {"fired": wire.fired if wire else 0, "by_step": int(FAILED_STEP in item.stash)}
+        shown = {"fired": wire.fired if wire else 0, "by_step": int(FAILED_STEP in item.stash)}
+        told["figures"] = {**told.get("figures", {}), **shown}
         if wire is not None and wire.broken:
             told |= {"outcome": str(Outcome.UNKNOWN), "message": f"the defect itself is broken: {wire.broken}"}
         elif wire is not None and wire.fired and told["outcome"] in FOUND_IT:

@@ -23,6 +23,7 @@ BODY_BYTES_MAX = 1024 * 1024  # of a request that a defect may want to look at
 HEAD_BYTES_MAX = 64 * 1024  # what is longer is no request that a defect has to understand
 LINGER_S = 2.0  # for a client that still sends when it has been answered
 START_S = 10.0
+BODY_S = 0.1  # for the whole of a body that a defect wants to change; what is slower passes as it comes
 BROKEN = (ConnectionError, TimeoutError, h11.RemoteProtocolError)
 
 
@@ -82,10 +83,15 @@ class Saboteur:
             task = asyncio.current_task()
             assert task is not None  # noqa: S101 - asyncio runs callbacks of streams in tasks
             self._running.add(task)
+            wire = self.planted
             try:
-                await _Connection(front, self.planted, reader, writer).run()
+                await _Connection(front, wire, reader, writer).run()
             except (OSError, asyncio.CancelledError):
                 writer.transport.abort()
+            except Exception as error:  # noqa: BLE001 - a mistake of ours must not look like one of the server's
+                writer.transport.abort()
+                if wire is not None:
+                    wire.broken = f"the proxy: {type(error).__name__}: {error}"
             finally:
                 self._running.discard(task)
 
@@ -180,7 +186,16 @@ class _Connection:
         if wire is None or not request.method or not length.isdigit() or not wire.defect.applies(request):
             await self._ask(head)
             return True
-        request.body += await self._reader.readexactly(max(0, int(length) - len(request.body)))
+        whole_head = len(head) - len(request.body)
+        try:
+            async with asyncio.timeout(BODY_S):
+                while len(request.body) < int(length) and (data := await self._reader.read(READ_BYTES)):
+                    request.body += data
+        except TimeoutError:
+            pass
+        if len(request.body) < int(length):
+            await self._ask(head[:whole_head] + request.body)
+            return True
         whole = request.encoded()
         self._exchange = wire.defect.plant(request, wire)
         reply = wire.guarded(lambda: next(self._exchange or iter(()), None))

@@ -54,7 +54,10 @@ def ended(stream: Stream, end: str, why: str = "") -> Stream:
         pytest.param(stream_of("started metrics token metrics end", after=None), id="one-token"),
         pytest.param(stream_of("started metrics result end"), id="embedding"),
         pytest.param(ended(stream_of("started metrics token"), "left"), id="left-by-the-reader"),
-        pytest.param(stream_of("started metrics metrics error", ids=["0", "1", "9", "10"]), id="canceled-ids-jump"),
+        pytest.param(
+            with_cancel_at(stream_of("started metrics metrics error", ids=["0", "1", "9", "10"]), 2),
+            id="canceled-ids-jump",
+        ),
         pytest.param(with_cancel_at(stream_of("started token token metrics error"), 3), id="canceled"),
         pytest.param(Stream(task_id="t", after="9", end="complete"), id="nothing-left"),
     ],
@@ -63,7 +66,7 @@ def test_right_streams_pass(rule: Rule, stream: Stream) -> None:
     assert [] == list(rule(stream))
 
 
-@pytest.mark.req("OC-CTRL-2022", "OC-CTRL-2021", "ORCH-2002", "ORCH-3026")
+@pytest.mark.req("OC-CTRL-2022", "OC-CTRL-2021", "OC-CTRL-2025", "ORCH-3026")
 @pytest.mark.parametrize(
     ("rule", "stream"),
     [
@@ -86,10 +89,13 @@ def test_right_streams_pass(rule: Rule, stream: Stream) -> None:
             stream_of("token token end", indices=[5, 7], after="6"),
             id="gap-when-resumed",
         ),
-        pytest.param(rules.ids_ascend, stream_of("started token end", ids=["0", "0", "1"]), id="same-id"),
-        pytest.param(rules.ids_ascend, stream_of("started token end", ids=["0", None, "2"]), id="no-id"),
-        pytest.param(rules.ids_ascend, stream_of("started token end", ids=["0", "b", "2"]), id="no-number"),
-        pytest.param(rules.ids_ascend, stream_of("token end", ids=["3", "4"], after="3"), id="resumed-one-too-early"),
+        pytest.param(rules.ids_are_places, stream_of("started token end", ids=["0", "0", "1"]), id="same-id"),
+        pytest.param(rules.ids_are_places, stream_of("started token end", ids=["0", None, "2"]), id="no-id"),
+        pytest.param(rules.ids_are_places, stream_of("started token end", ids=["0", "b", "2"]), id="no-number"),
+        pytest.param(rules.ids_are_places, stream_of("token end", ids=["3", "4"], after="3"), id="resumed-one-too-early"),
+        pytest.param(rules.ids_are_places, stream_of("token end", ids=["5", "6"], after="3"), id="resumed-one-too-late"),
+        pytest.param(rules.ids_are_places, stream_of("started end", ids=["1", "2"]), id="counted-from-1"),
+        pytest.param(rules.ids_are_places, stream_of("started token end", ids=["0", "2", "3"]), id="gap-of-ids"),
         pytest.param(
             rules.no_token_after_cancel,
             with_cancel_at(stream_of("started token token error"), 2),

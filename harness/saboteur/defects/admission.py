@@ -145,6 +145,15 @@ def optional_fields_are_refused(request: Request, wire: Wire) -> Exchange:
     yield None
 
 
+@exchanges("OC-ADAPT-5017", at=TASKS)
+def large_seeds_are_refused(request: Request, wire: Wire) -> Exchange:
+    """A seed that the engine's own range does not have is refused."""
+    seed = (request.json or {}).get("seed", 0)
+    if isinstance(seed, int) and not 0 <= seed < 2**32:
+        yield Answer.to(request).refuse("INVALID_PARAMS")
+    yield None
+
+
 @exchanges("ORCH-2001", at=TASKS)
 def a_charset_is_another_type(request: Request, wire: Wire) -> Exchange:
     """JSON with a charset beside it is refused."""

@@ -59,8 +59,7 @@ def a_canceled_task_starts(frame: Frame, stream: Stream) -> Iterator[Frame]:
 @frames("OC-CORE-1016", "OC-CTRL-2012")
 def two_readers_see_two_ends(frame: Frame, stream: Stream) -> Iterator[Frame]:
     """A task has one end for its first reader and another one for the next."""
-    number = stream.memory.setdefault("number", stream.wire.count(stream.request.path))
-    if number and frame.is_terminal:
+    if stream.number(stream.request.path) and frame.is_terminal:
         was_end = frame.event == "end"
         data = '{"code":"CANCELED","message":"planted"}' if was_end else '{"tokens_out":0,"decode_ms":1}'
         frame = replace(frame, event="error" if was_end else "end", data=data)

@@ -155,3 +155,15 @@ def openmetrics_without_an_end(answer: Answer, request: Request, wire: Wire) -> 
 def metrics_as_json(answer: Answer, request: Request, wire: Wire) -> None:
     """The metrics say that they are JSON."""
     answer.put("Content-Type", "application/json")
+
+
+@answers("ORCH-3022", "OC-POOL-3030", at=METRICS)
+def pressure_and_restarts_do_not_show(answer: Answer, request: Request, wire: Wire) -> None:
+    """Neither the pressure on the KV cache nor preloads and restarts are exported."""
+    _each(answer, lambda line: None if re.search(r"kv_cache_usage_ratio|pool_(preloads|restarts)_total", line) else line)
+
+
+@answers("OC-METRICS-7106", at=METRICS)
+def a_series_without_help(answer: Answer, request: Request, wire: Wire) -> None:
+    """A series does not say what it is."""
+    _each(answer, lambda line: None if line.startswith("# HELP tokens_out_total") else line)

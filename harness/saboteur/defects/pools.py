@@ -122,7 +122,7 @@ def a_reload_takes_anything(request: Request, wire: Wire) -> Exchange:
     yield None
 
 
-@answers("OC-CTRL-2061", "ORCH-3096", at=CAPABILITIES)
+@answers("OC-CTRL-2061", "ORCH-3096", "ORCH-3044", at=CAPABILITIES)
 def another_api_version(answer: Answer, request: Request, wire: Wire) -> None:
     """Capabilities name another version than the contract's."""
     answer.set(api_version="0.9.0")

@@ -10,7 +10,7 @@ NOT_EVEN_LARGE = 6  # digits of a place that no stream of a test has
 
 def _reader(stream: Stream) -> int:
     """How many readers this task had before this one."""
-    return int(stream.memory.setdefault("reader", stream.wire.count(f"readers of {stream.request.path}")))
+    return stream.number(f"readers of {stream.request.path}")
 
 
 @frames("ORCH-2011")

@@ -69,7 +69,7 @@ def started_without_place(frame: Frame, stream: Stream) -> Iterator[Frame]:
     yield frame.having(queue_position=None) if frame.event == "started" else frame
 
 
-@frames("OC-CTRL-2021", "ORCH-2002")
+@frames("OC-CTRL-2021", "OC-ADAPT-5018")
 def end_counts_wrong(frame: Frame, stream: Stream) -> Iterator[Frame]:
     """`end` counts more tokens than came."""
     yield frame.having(tokens_out=frame.payload["tokens_out"] + 5) if frame.event == "end" else frame
@@ -151,8 +151,7 @@ def seed_echoed_wrong(frame: Frame, stream: Stream) -> Iterator[Frame]:
 @frames("ORCH-3045", "OC-CORE-1030")
 def text_of_its_own(frame: Frame, stream: Stream) -> Iterator[Frame]:
     """Equal inputs give another text each time."""
-    mark = stream.memory.setdefault("mark", stream.wire.count("streams"))
-    yield frame.having(t=f"{mark}{frame.payload['t']}") if frame.event == "token" else frame
+    yield frame.having(t=f"{stream.number()}{frame.payload['t']}") if frame.event == "token" else frame
 
 
 @frames("ORCH-3045")
@@ -164,8 +163,7 @@ def seed_ignored(frame: Frame, stream: Stream) -> Iterator[Frame]:
 @frames("ORCH-3045", "OC-CORE-1030")
 def one_token_flipped(frame: Frame, stream: Stream) -> Iterator[Frame]:
     """One token of every second stream is another one."""
-    number = stream.memory.setdefault("number", stream.wire.count("streams"))
-    flips = frame.event == "token" and frame.payload["i"] == 5 and number % 2
+    flips = frame.event == "token" and frame.payload["i"] == 5 and stream.number() % 2
     yield frame.having(t=frame.payload["t"] + "?") if flips else frame
 
 
