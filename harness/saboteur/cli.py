@@ -28,7 +28,8 @@ def prove(
     requirement: Annotated[Values, typer.Option(help="Only defects that break this requirement; repeatable.")] = None,
     list_only: Annotated[bool, typer.Option("--list", help="Only say which defects there are.")] = False,
     full: Annotated[
-        bool, typer.Option("--full", help="Every check of the requirement that a defect breaks, not just enough of them.")
+        bool,
+        typer.Option("--full", help="Every check of the requirement that a defect breaks, not just enough of them."),
     ] = False,
     write_plan: Annotated[
         bool, typer.Option("--write-plan", help="Write down which checks are enough; with --full and all defects.")
@@ -91,7 +92,11 @@ def prove(
     matrix = Matrix(chosen, off_wire=off_wire.load().checks, is_whole=is_whole)
     report = ProofReport(Console(), matrix, json_file=json_file)
     selection = Selection(
-        planted=(CONTROL, *chosen), jobs=jobs, disturb=True, all_checks=all_checks, by_plan=not full,
+        planted=(CONTROL, *chosen),
+        jobs=jobs,
+        disturb=True,
+        all_checks=all_checks,
+        by_plan=not full,
         defects_from=defects_from,
     )
     run(selection, [report])

@@ -1,7 +1,7 @@
 """A defect: one thing that a server does wrong, planted on the wire of one that does it right.
 
-A defect is a function with the requirements that it breaks; its name is its id, its docstring the sentence that says what
-is wrong. There are five kinds, by what they change:
+A defect is a function with the requirements that it breaks; its name is its id, its docstring the sentence that says
+what is wrong. There are five kinds, by what they change:
 
     @answers("ORCH-2007", at="POST /v1/tasks")      an answer, or the head of a stream
     @exchanges("ORCH-2012", at="POST /v1/tasks")    a request, and then its answer: `answer = yield`

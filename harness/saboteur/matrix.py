@@ -1,9 +1,9 @@
 """What a proof has shown: which check has found which defect. Pure, from the events of a run.
 
 A defect is found by a check that failed while it fired: FAIL, or WARN where it breaks no MUST. HANG, NOT_TESTABLE and
-UNKNOWN find nothing: something else may be the reason. It is killed when a check of its own requirement has found it, one
-that names the requirement or whose violation does. A check has killed by itself only where one of its own steps has found
-the defect, and not a rule that holds for everything and would have found it in any other check too.
+UNKNOWN find nothing: something else may be the reason. It is killed when a check of its own requirement has found it,
+one that names the requirement or whose violation does. A check has killed by itself only where one of its own steps has
+found the defect, and not a rule that holds for everything and would have found it in any other check too.
 
 Source: OC-TEST-7027.
 """
@@ -48,7 +48,7 @@ class Matrix:
 
     Attributes:
         defects: that were to be planted, by id.
-        cells: by defect and check.
+        rows: the cells of each defect, by check.
         harmed: checks that do not pass unharmed, with what they said.
         checks: every check that was to run, by id.
         off_wire: checks that no defect on the wire can fail, with the reason.
@@ -58,7 +58,7 @@ class Matrix:
     defects: Mapping[str, Defect]
     off_wire: Mapping[str, str] = field(default_factory=dict)
     is_whole: bool = True
-    cells: dict[tuple[str, str], Cell] = field(default_factory=dict)
+    rows: dict[str, dict[str, Cell]] = field(default_factory=dict)
     harmed: dict[str, str] = field(default_factory=dict)
     not_applicable: dict[str, str] = field(default_factory=dict)
     checks: dict[str, Planned] = field(default_factory=dict)
@@ -78,9 +78,10 @@ class Matrix:
                 self.harmed[check] = f"{entry.outcome}: {entry.message}"
             return
         cell = self._cell(entry, self.defects[defect])
-        before = self.cells.get((defect, check))
+        row = self.rows.setdefault(defect, {})
+        before = row.get(check)
         if before is None or (cell.found, cell.by_step, cell.fired) > (before.found, before.by_step, before.fired):
-            self.cells[defect, check] = cell
+            row[check] = cell
 
     def _cell(self, entry: Finished, defect: Defect) -> Cell:
         known = requirements.load()
@@ -102,7 +103,12 @@ class Matrix:
 
     def of(self, defect: str) -> list[Cell]:
         """What became of one defect, by check."""
-        return [cell for (planted, _), cell in sorted(self.cells.items()) if planted == defect]
+        return [cell for _, cell in sorted(self.rows.get(defect, {}).items())]
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All of them."""
+        return [cell for row in self.rows.values() for cell in row.values()]
 
     def killers(self, defect: str) -> list[str]:
         """The checks of its own requirement that have found it."""
@@ -127,8 +133,9 @@ class Matrix:
     def never_fired(self) -> dict[str, str]:
         """Defects that were not planted after all, and why: no check is proved by them."""
         found = {}
+        planted = set(self.planted)
         for defect in self.defects:
-            if defect not in self.planted:
+            if defect not in planted:
                 cells = self.of(defect)
                 broken = next((cell.message for cell in cells if "defect itself" in cell.message), None)
                 found[defect] = broken or (f"{len(cells)} checks ran" if cells else "no check names what it breaks")
@@ -139,7 +146,7 @@ class Matrix:
         """MUST checks none of whose steps has found a defect, though one on the wire could."""
         if not self.is_whole:
             return []
-        worked = {cell.check for cell in self.cells.values() if cell.by_step}
+        worked = {cell.check for cell in self.cells if cell.by_step}
         excused = {*self.off_wire, *self.not_applicable}
         musts = {check for check, planned in self.checks.items() if planned.severity == "MUST"}
         return sorted(musts - worked - excused)
@@ -147,12 +154,10 @@ class Matrix:
     @property
     def stale(self) -> list[str]:
         """Checks that are said to be off the wire and have found a defect, or are no checks."""
-        worked = {cell.check for cell in self.cells.values() if cell.by_step}
+        worked = {cell.check for cell in self.cells if cell.by_step}
         return sorted(set(self.off_wire) & worked) if self.is_whole else []
 
     @property
     def holds(self) -> bool:
         """Every defect is killed, every check has killed, and the unharmed server is green."""
-        return bool(self.planted) and not any(
-            (self.survivors, self.never_fired, self.harmed, self.idle, self.stale)
-        )
+        return bool(self.planted) and not any((self.survivors, self.never_fired, self.harmed, self.idle, self.stale))

@@ -1,8 +1,8 @@
 """Where to look first: for each defect the checks that are known to find it, of those that could.
 
-A proof by this plan runs just enough to see each defect found and each check find one: what was found once is not taken
-as found, it is looked at again. A defect or a check that the plan does not know yet runs with all of its requirement. The
-plan is written by `llama-orch prove --full --write-plan`.
+A proof by this plan runs just enough to see each defect found and each check find one: what was found once is not
+taken as found, it is looked at again. A defect or a check that the plan does not know yet runs with all of its
+requirement. The plan is written by `llama-orch prove --full --write-plan`.
 """
 
 import json
@@ -33,9 +33,7 @@ class Planned:
 def load() -> Mapping[str, Planned]:
     """Read the plan, by defect."""
     found = json.loads(FILE.read_text("utf-8"))
-    return {
-        defect: Planned(frozenset(entry["checks"]), frozenset(entry["others"])) for defect, entry in found.items()
-    }
+    return {defect: Planned(frozenset(entry["checks"]), frozenset(entry["others"])) for defect, entry in found.items()}
 
 
 def of(matrix: Matrix, duration_ms: Mapping[tuple[str, str], int]) -> dict[str, dict[str, list[str]]]:
@@ -45,7 +43,7 @@ def of(matrix: Matrix, duration_ms: Mapping[tuple[str, str], int]) -> dict[str, 
         duration_ms: what each defect with each check has cost.
     """
     chosen: dict[str, set[str]] = {defect: set() for defect in matrix.defects}
-    cells = sorted(matrix.cells.values(), key=lambda cell: duration_ms.get((cell.defect, cell.check), 0))
+    cells = sorted(matrix.cells, key=lambda cell: duration_ms.get((cell.defect, cell.check), 0))
     _choose(chosen, (cell for cell in cells if cell.found and cell.is_own and cell.by_step), by_check=True)
     _choose(chosen, (cell for cell in cells if cell.found and cell.is_own), by_check=False)
     return {

@@ -1,4 +1,4 @@
-"""The pytest plugin of a proof: every selected scenario runs once unharmed and once with each defect that it should find.
+"""The pytest plugin of a proof: each selected scenario runs unharmed and with every defect that it should find.
 
 Loaded with `-p harness.saboteur.planting --plant ID…`. A row of an outline is not run any more once another row of its
 check has found the defect. The defect is planted from the first step to the last: what the scenario needs before and
@@ -8,7 +8,7 @@ leaves behind is not in its way.
 import importlib
 import sys
 import tempfile
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,8 +127,8 @@ class Planter:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Say how often it has fired, and whether a step has found it or a rule that holds for everything."""
-        from harness.pytest_plugin import FAILED_STEP
         from harness.scenario import scenario_of
+        from harness.stash import FAILED_STEP
 
         report = yield
         told = getattr(report, "verdict", None)
@@ -159,9 +159,9 @@ class Planter:
 
 
 @pytest.fixture
-def planted(request: pytest.FixtureRequest) -> Iterator[str]:
+def planted(request: pytest.FixtureRequest) -> str:
     """The id of the defect that this test plants."""
-    yield request.param
+    return str(request.param)
 
 
 def defect_of(item: pytest.Item) -> str | None:

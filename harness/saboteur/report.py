@@ -58,6 +58,7 @@ class ProofReport:
 
     def close(self, exit_code: int, log: str) -> None:
         """Print the matrix and the summary, and write the file."""
+        del exit_code  # checks fail here, as they should
         self._progress.stop()
         matrix = self._matrix
         if self._result.stopped or not self._result.finished:
@@ -95,14 +96,14 @@ def blocks(matrix: Matrix) -> Iterator[str]:
     """The kill matrix as text, a block for each feature: its checks are the columns, its defects the rows."""
     yield f"\n{KEY}"
     areas: dict[str, list[str]] = {}
-    for check in sorted({check for _, check in matrix.cells}):
+    for check in sorted({cell.check for cell in matrix.cells}):
         areas.setdefault(check.partition("/")[0], []).append(check)
     for area, checks in areas.items():
         yield f"\n{area}"
         yield from (f"  {number:>2} {check.partition('/')[2]}" for number, check in enumerate(checks, 1))
         yield " " * WIDTH + "".join(f"{number:>3}" for number in range(1, len(checks) + 1))
         for defect in matrix.defects:
-            row = [matrix.cells.get((defect, check)) for check in checks]
+            row = [matrix.rows.get(defect, {}).get(check) for check in checks]
             if any(row):
                 yield f"{defect:<{WIDTH}}" + "".join(f"{_mark(cell):>3}" for cell in row)
 
@@ -122,12 +123,14 @@ def summary(matrix: Matrix) -> Iterator[str]:
         of = f"{', '.join(matrix.defects[defect].breaks)}: {matrix.defects[defect].says}"
         yield f"[bold red]survivor[/]  {defect}  {escape(of)}  {escape(seen)}"
         yield f"          repeat: llama-orch prove --defect {defect} --full"
-    yield from (f"[bold red]not planted[/]  {d}: it never fired ({escape(why)})" for d, why in matrix.never_fired.items())
+    yield from (
+        f"[bold red]not planted[/]  {d}: it never fired ({escape(why)})" for d, why in matrix.never_fired.items()
+    )
     for check, why in matrix.harmed.items():
         yield f"[bold red]red without a defect[/]  {check}: {escape(why.splitlines()[0])}"
     yield from (f"[bold red]finds nothing[/]  {check}: a MUST check that no defect can fail" for check in matrix.idle)
     yield from (f"[bold red]is on the wire[/]  {check}: take it out of off_wire.yaml" for check in matrix.stale)
-    worked = {cell.check for cell in matrix.cells.values() if cell.by_step}
+    worked = {cell.check for cell in matrix.cells if cell.by_step}
     yield (
         f"\n{len(matrix.planted)} planted, {len(matrix.killed)} killed by a check of their own requirement, "
         f"{len(matrix.survivors)} survivors, {len(matrix.never_fired)} never fired; "

@@ -92,8 +92,12 @@ def test_right_streams_pass(rule: Rule, stream: Stream) -> None:
         pytest.param(rules.ids_are_places, stream_of("started token end", ids=["0", "0", "1"]), id="same-id"),
         pytest.param(rules.ids_are_places, stream_of("started token end", ids=["0", None, "2"]), id="no-id"),
         pytest.param(rules.ids_are_places, stream_of("started token end", ids=["0", "b", "2"]), id="no-number"),
-        pytest.param(rules.ids_are_places, stream_of("token end", ids=["3", "4"], after="3"), id="resumed-one-too-early"),
-        pytest.param(rules.ids_are_places, stream_of("token end", ids=["5", "6"], after="3"), id="resumed-one-too-late"),
+        pytest.param(
+            rules.ids_are_places, stream_of("token end", ids=["3", "4"], after="3"), id="resumed-one-too-early"
+        ),
+        pytest.param(
+            rules.ids_are_places, stream_of("token end", ids=["5", "6"], after="3"), id="resumed-one-too-late"
+        ),
         pytest.param(rules.ids_are_places, stream_of("started end", ids=["1", "2"]), id="counted-from-1"),
         pytest.param(rules.ids_are_places, stream_of("started token end", ids=["0", "2", "3"]), id="gap-of-ids"),
         pytest.param(

@@ -126,7 +126,7 @@ def a_refused_task_is_known(answer: Answer, request: Request, wire: Wire) -> Non
         answer.become(200, {"task_id": request.task_id, "state": "queued", "tokens_out": 0})
 
 
-@exchanges("OC-CTRL-2010", at=TASKS)
+@exchanges("OC-CTRL-2010", "OC-CORE-1044", at=TASKS)
 def a_refusal_is_remembered(request: Request, wire: Wire) -> Exchange:
     """A task that was refused once is refused for ever."""
     task_id = (request.json or {}).get("task_id", "")

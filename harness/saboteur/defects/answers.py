@@ -191,6 +191,15 @@ def come_back_in_a_year(answer: Answer, request: Request, wire: Wire) -> None:
         answer.put("Retry-After", "31536000")
 
 
+@answers("OC-CORE-1045", at="POST /v1/tasks")
+def told_to_wait_too_long(answer: Answer, request: Request, wire: Wire) -> None:
+    """A full queue asks for a wait that is far longer than it takes until there is room."""
+    if answer.status == 429:
+        answer.set(retry_after_ms=6_000)
+        answer.put("X-Backoff-Ms", "6000")
+        answer.put("Retry-After", "6")
+
+
 @answers("OC-CTRL-2036")
 def unready_without_a_hint(answer: Answer, request: Request, wire: Wire) -> None:
     """A 503 that a wait can cure does not say how long."""

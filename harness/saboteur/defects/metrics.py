@@ -160,7 +160,9 @@ def metrics_as_json(answer: Answer, request: Request, wire: Wire) -> None:
 @answers("ORCH-3022", "OC-POOL-3030", at=METRICS)
 def pressure_and_restarts_do_not_show(answer: Answer, request: Request, wire: Wire) -> None:
     """Neither the pressure on the KV cache nor preloads and restarts are exported."""
-    _each(answer, lambda line: None if re.search(r"kv_cache_usage_ratio|pool_(preloads|restarts)_total", line) else line)
+    _each(
+        answer, lambda line: None if re.search(r"kv_cache_usage_ratio|pool_(preloads|restarts)_total", line) else line
+    )
 
 
 @answers("OC-METRICS-7106", at=METRICS)

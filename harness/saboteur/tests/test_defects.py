@@ -64,7 +64,7 @@ def test_a_defect_concerns_what_it_names(at: str, line: str, applies: bool) -> N
 def test_a_defect_that_raises_is_remembered_and_changes_nothing() -> None:
     wire = Wire(DEFECTS["no-terminal-frame"])
 
-    assert wire.guarded(lambda: {}["nothing"]) is None
+    assert wire.guarded(lambda: wire.memory["nothing"]) is None
     assert "KeyError" in wire.broken
 
 
