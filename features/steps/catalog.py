@@ -153,7 +153,7 @@ def the_verification_is_counted(world: World) -> None:
 
 @then("a task of the session it has runs to its end")
 def a_task_of_the_old_session(world: World) -> None:
-    world.admit("of the old session", world.body(session_id=world.session_id))
+    assert_status(world.submit("of the old session", world.body(session_id=world.session_id)), 202, req="ORCH-3072")
     assert_ended_well(world.read_to_end("of the old session"))
 
 

@@ -9,14 +9,16 @@ from pytest_bdd import parsers, then, when
 
 from features.steps.hostile import dumped
 from features.steps.requests import JSON
-from features.steps.world import ANSWER_MS, World
+from features.steps.world import World
 from harness.history import parsed
+
+LOGGED_MS = 5_000  # for the way of a line to the file, on a busy machine
 
 
 def lines(world: World) -> list[dict[str, Any]]:
-    """Every line so far; one that is not JSON fails."""
+    """Every whole line so far; one that is not JSON fails."""
     assert world.target.process is not None
-    text = world.target.process.stderr.read_text(encoding="utf-8")
+    text, _, _ = world.target.process.stderr.read_text(encoding="utf-8").rpartition("\n")
     found = [(line, parsed(line)) for line in text.splitlines()]
     wrong = [line for line, value in found if not isinstance(value, dict)]
     assert [] == wrong, f"not JSON: {wrong}"
@@ -31,7 +33,7 @@ def lines_of(world: World, name: str, count: int = 3) -> list[dict[str, Any]]:
         found = [line for line in lines(world) if line.get("job_id") == task_id]
         return found if len(found) >= count else []
 
-    return world.wait(about, what=f"{count} log lines about the task", deadline_ms=ANSWER_MS)
+    return world.wait_within(about, LOGGED_MS, what=f"{count} log lines about the task", figure="logged_ms")
 
 
 @when(parsers.parse('a task with the prompt "{prompt}" is submitted'))

@@ -74,7 +74,7 @@ def the_old_model_is_gone(world: World) -> None:
 
 @then(parsers.parse('a task for "{model_ref}" runs to its end'))
 def a_task_for_the_new_model(world: World, model_ref: str) -> None:
-    world.admit("new", world.body(model_ref=model_ref))
+    assert_status(world.submit("new", world.body(model_ref=model_ref)), 202, req="ORCH-2102")
     terminal = world.read_to_end("new").terminal
     assert terminal is not None, "the stream was cut"
     assert "end" == terminal.event, terminal

@@ -9,11 +9,11 @@ import socket
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import h11
 
-from harness.saboteur.defect import Exchange, Stream, Wire
+from harness.saboteur.defect import Exchange, Front, Stream, Wire
 from harness.saboteur.message import Answer, Frame, Request
 
 READ_BYTES = 64 * 1024
@@ -22,19 +22,6 @@ HEAD_BYTES_MAX = 64 * 1024  # what is longer is no request that a defect has to 
 LINGER_S = 2.0  # for a client that still sends when it has been answered
 BODY_S = 0.1  # for the whole of a body that a defect wants to change; what is slower passes as it comes
 BROKEN = (ConnectionError, TimeoutError, h11.RemoteProtocolError)
-
-
-@dataclass
-class Front:
-    """Where one server is spoken to.
-
-    Attributes:
-        token: the last one that the server has let in.
-    """
-
-    host: str
-    port: int
-    token: str = ""
 
 
 class Connection:
@@ -155,7 +142,7 @@ class Connection:
                 case h11.Response() as head:
                     pairs = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in head.headers.raw_items()]
                     answer = Answer(headers=pairs, status=head.status_code)
-                    self._learn_token(answer)
+                    self._remember(answer)
                     await self._begin_stream(answer)
                 case h11.Data(data=data) if self._is_stream:
                     await self._pass_frames(bytes(data))
@@ -167,10 +154,13 @@ class Connection:
                 case h11.ConnectionClosed():
                     raise ConnectionAbortedError
 
-    def _learn_token(self, answer: Answer) -> None:
+    def _remember(self, answer: Answer) -> None:
+        """What the server itself said: which token it takes, and which tasks it has."""
         given = self._request.header("authorization")
         if given is not None and answer.status < 400:
             self._front.token = given.removeprefix("Bearer ")
+        if self._wire is not None and self._request.line == "POST /v1/tasks" and answer.status == 202:
+            self._wire.admitted.append((self._front, (self._request.json or {}).get("task_id", "")))
 
     async def _begin_stream(self, answer: Answer) -> None:
         if not answer.is_stream:

@@ -51,12 +51,26 @@ class Stream:
 
 
 @dataclass
+class Front:
+    """Where one server is spoken to.
+
+    Attributes:
+        token: the last one that the server has let in.
+    """
+
+    host: str
+    port: int
+    token: str = ""
+
+
+@dataclass
 class Wire:
     """One planting of one defect.
 
     Attributes:
         memory: of the planting, over all that passes.
         token: the one that the server takes; empty when none was seen.
+        admitted: the tasks that servers have admitted, whatever their clients were told.
         fired: how often something else went over the wire than without it.
         broken: what went wrong in the defect itself, which proves nothing about a check.
     """
@@ -64,6 +78,7 @@ class Wire:
     defect: "Defect"
     memory: dict[str, Any] = field(default_factory=dict)
     token: str = ""
+    admitted: list[tuple[Front, str]] = field(default_factory=list)
     fired: int = 0
     broken: str = ""
 

@@ -6,6 +6,7 @@ leaves behind is not in its way.
 """
 
 import importlib
+import re
 import sys
 import tempfile
 from collections.abc import Generator, Sequence
@@ -24,8 +25,10 @@ from harness.saboteur.proxy import PLAIN, Saboteur
 if TYPE_CHECKING:
     from harness.scenario import ScenarioInfo
 
+OWN_SERVER = re.compile(r"a server (of its own|that drains|whose model)")
 MARK = "~"  # before the id of a defect, in the id of a test
 FOUND = "another row has shown it already"
+ENOUGH = "a check has found this defect, and this check has found another one"
 FOUND_IT = (Outcome.FAIL, Outcome.WARN, Outcome.NOT_TESTABLE)  # the last one: its other rows begin the same
 
 WIRE = pytest.StashKey[Wire]()
@@ -37,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--plant", metavar="ID", action="append", default=[], help="a defect to plant")
     group.addoption("--defects-from", metavar="MODULE", help="further defects, from this Python module")
     group.addoption("--all-checks", action="store_true", help="not only the checks of the requirement that it breaks")
-    group.addoption("--by-plan", action="store_true", help="only with the checks that are known to find it")
+    group.addoption("--by-plan", action="store_true", help="only until each defect is found, and each check has")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,7 +60,10 @@ class Planter:
         self._defects = [DEFECTS[identifier] for identifier in plants if identifier != PLAIN.id]
         self._has_control = PLAIN.id in plants
         self._all_checks = bool(config.getoption("--all-checks"))
-        self._plan = plan.load() if config.getoption("--by-plan") else {}
+        self._is_brief = bool(config.getoption("--by-plan"))
+        self._plan = plan.load() if self._is_brief else {}
+        self._found_by_own: set[str] = set()
+        self._worked: set[str] = set()
         self._found: set[tuple[str, str]] = set()
         self._folder = tempfile.TemporaryDirectory(prefix="llama-orch-prove-")
         self._fired = Path(self._folder.name) / "fired"
@@ -102,6 +108,7 @@ class Planter:
         defects = {item: defect_of(item) for item in items}
         config.hook.pytest_deselected(items=[item for item in items if defects[item] is None])
         items[:] = [item for item in items if defects[item] is not None]
+        items.sort(key=_has_own_server)
         for item in items:
             group = item.name.partition("[")[0] if defects[item] == PLAIN.id else defects[item]
             item.add_marker(pytest.mark.xdist_group(group))
@@ -142,15 +149,26 @@ class Planter:
             told |= {"outcome": str(Outcome.UNKNOWN), "message": f"the defect itself is broken: {wire.broken}"}
         elif wire is not None and wire.fired and told["outcome"] in FOUND_IT:
             self._found.add((scenario.check, wire.defect.id))
+            self._learn(scenario, wire.defect, told)
         return report
+
+    def _learn(self, scenario: "ScenarioInfo", defect: Defect, told: dict[str, Any]) -> None:
+        if told["outcome"] != Outcome.NOT_TESTABLE:
+            named = {*scenario.requirements, *(violation["req"] for violation in told["violations"])}
+            self._found_by_own |= {defect.id} if named & set(defect.breaks) else set()
+            self._worked |= {scenario.check} if told["figures"]["by_step"] else set()
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Leave out what would show the same again."""
         from harness.scenario import scenario_of
 
         scenario, defect = scenario_of(item), defect_of(item)
-        if scenario is not None and (scenario.check, defect) in self._found:
+        if scenario is None:
+            return
+        if (scenario.check, defect) in self._found:
             raise NotApplicableError(FOUND)
+        if self._is_brief and defect in self._found_by_own and scenario.check in self._worked:
+            raise NotApplicableError(ENOUGH)
 
     def pytest_unconfigure(self) -> None:
         """Go away."""
@@ -162,6 +180,14 @@ class Planter:
 def planted(request: pytest.FixtureRequest) -> str:
     """The id of the defect that this test plants."""
     return str(request.param)
+
+
+def _has_own_server(item: pytest.Item) -> bool:
+    """It starts a server that no other scenario can use: such come last, where they may not be needed any more."""
+    from pytest_bdd.scenario import scenario_wrapper_template_registry
+
+    template = scenario_wrapper_template_registry[item.function]  # type: ignore[attr-defined]  # of a function
+    return any(OWN_SERVER.match(step.name) for step in template.steps)
 
 
 def defect_of(item: pytest.Item) -> str | None:

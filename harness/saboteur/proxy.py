@@ -2,10 +2,14 @@
 
 import asyncio
 import threading
+from contextlib import suppress
 from urllib.parse import urlsplit
 
-from harness.saboteur.connection import Connection, Front
-from harness.saboteur.defect import Defect, Wire
+import httpx
+
+from harness import trust
+from harness.saboteur.connection import Connection
+from harness.saboteur.defect import Defect, Front, Wire
 
 START_S = 10.0
 
@@ -20,6 +24,7 @@ class Saboteur:
     def __init__(self) -> None:
         self.planted: Wire | None = None
         self._loop = asyncio.new_event_loop()
+        self._http = httpx.Client(trust_env=False, verify=trust.tls(), timeout=START_S)
         self._servers: list[asyncio.Server] = []
         self._running: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="saboteur", daemon=True)
@@ -35,11 +40,16 @@ class Saboteur:
         return self.planted
 
     def lift(self) -> None:
-        """Everything passes unharmed again."""
-        self.planted = None
+        """Everything passes unharmed again, and nothing that a client was not told of is left to run."""
+        wire, self.planted = self.planted, None
+        for front, task_id in wire.admitted if wire is not None else ():
+            headers = {"Authorization": f"Bearer {front.token}"}
+            with suppress(httpx.HTTPError):  # a server of the scenario's own may be gone
+                self._http.post(f"http://{front.host}:{front.port}/v1/tasks/{task_id}/cancel", headers=headers)
 
     def close(self) -> None:
         """End all connections and the thread."""
+        self._http.close()
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(START_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(START_S)

@@ -140,6 +140,26 @@ def limits_are_lies(answer: Answer, request: Request, wire: Wire) -> None:
     _change(answer, lambda row: {**row, "ctx_max": 0, "supported_workloads": []})
 
 
+@answers("ORCH-3095", at=CAPABILITIES)
+def a_workload_is_served_in_silence(answer: Answer, request: Request, wire: Wire) -> None:
+    """Capabilities do not claim a workload that is served."""
+    _change(answer, lambda row: {**row, "supported_workloads": ["completion"]})
+
+
+@answers("ORCH-3095", at=CAPABILITIES)
+def an_engine_is_claimed_in_vain(answer: Answer, request: Request, wire: Wire) -> None:
+    """Capabilities claim an engine that is not there."""
+    if "engines" in (answer.json or {}):
+        answer.set(engines=[*answer.json["engines"], {**answer.json["engines"][0], "engine": "vllm"}])
+
+
+@answers("ORCH-3095", at="GET /v1/tasks/*")
+def slots_are_declared_in_vain(answer: Answer, request: Request, wire: Wire) -> None:
+    """A task on a slot that capabilities declare does not run."""
+    if (answer.json or {}).get("state") == "running":
+        answer.set(state="failed", error={"code": "REPLICA_EXHAUSTED", "message": "planted"})
+
+
 @answers("OC-ADAPT-5012", "ORCH-3058", at=CAPABILITIES)
 def a_stand_in_calls_itself_real(answer: Answer, request: Request, wire: Wire) -> None:
     """A stand-in does not say that it is one."""
