@@ -65,6 +65,12 @@ def models(context: typer.Context) -> None:
 
 
 @app.command(context_settings=PASSED_ON)
+def doctor(context: typer.Context) -> None:
+    """Show what this host has and lacks, with a remedy for each problem. More: llama-orch doctor --help"""
+    _become("reference_server", "doctor", *context.args)
+
+
+@app.command(context_settings=PASSED_ON)
 def chaos(context: typer.Context) -> None:
     """Put a server under load and faults, and judge what it did. More: llama-orch chaos --help"""
     _become("chaos", *context.args)

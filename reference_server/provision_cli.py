@@ -1,4 +1,4 @@
-"""`llama-orch engines` and `llama-orch models`: what brings engines and models, under the rules of a configuration."""
+"""`llama-orch engines`, `models` and `doctor`: what brings engines and models, under the rules of a configuration."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,7 @@ import typer
 
 from reference_server import config_file
 from reference_server.config import ConfigError
+from reference_server.doctor_cli import doctor
 from reference_server.provision import network
 from reference_server.provision.cli import app as engines
 from reference_server.provision.models_cli import app as models
@@ -54,3 +55,4 @@ def add_to(app: typer.Typer) -> None:
     """Give a command line these verbs."""
     app.add_typer(engines, name="engines")
     app.add_typer(models, name="models")
+    app.command()(doctor)

@@ -29,11 +29,11 @@ def require(found: Sequence[Found], *, what: str) -> None:
 
 def require_room(needed_bytes: int) -> None:
     """Check the disk of the cache. Raises `NoRoomError`."""
-    cache.root().mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(cache.root()).free
+    root = cache.root()
+    free = shutil.disk_usage(next(folder for folder in (root, *root.parents) if folder.exists())).free
     if free < needed_bytes:
         raise NoRoomError(
-            f"{cache.root()} has {free // 10**6} MB free and {needed_bytes // 10**6} MB are needed: "
+            f"{root} has {free // 10**6} MB free and {needed_bytes // 10**6} MB are needed: "
             f"free the disk, or name another folder with {cache.CACHE_ENV}"
         )
 
