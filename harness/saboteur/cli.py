@@ -32,7 +32,7 @@ def prove(
         typer.Option("--full", help="Every check of the requirement that a defect breaks, not just enough of them."),
     ] = False,
     write_plan: Annotated[
-        bool, typer.Option("--write-plan", help="Write down which checks are enough; with --full and all defects.")
+        bool, typer.Option("--write-plan", help="Write down which checks are enough, for the next proof.")
     ] = False,
     all_checks: Annotated[
         bool, typer.Option("--all-checks", help="Run every check with every defect. Takes hours.")
@@ -86,8 +86,8 @@ def prove(
     if not chosen:
         reasons = [off_wire.load().why(name) or "no defect breaks it" for name in requirement or ()]
         raise typer.BadParameter(f"nothing to plant: {'; '.join(reasons)}")
-    if write_plan and (defect or requirement or not full or defects_from):
-        raise typer.BadParameter("--write-plan needs --full and every defect, and none beside them")
+    if write_plan and (defect or requirement or defects_from):
+        raise typer.BadParameter("--write-plan needs every defect, and none beside them")
     is_whole = len(chosen) >= total and not defect and not requirement
     matrix = Matrix(chosen, off_wire=off_wire.load().checks, is_whole=is_whole)
     report = ProofReport(Console(), matrix, json_file=json_file)
@@ -101,7 +101,7 @@ def prove(
     )
     run(selection, [report])
     _emit(matrix)
-    if write_plan and not (matrix.survivors or matrix.never_fired or matrix.harmed):
+    if write_plan and matrix.killed:
         plan.FILE.write_text(json.dumps(plan.of(matrix, report.duration_ms), indent=1) + "\n", encoding="utf-8")
     raise typer.Exit(report.exit_code)
 

@@ -2,7 +2,7 @@
 
 A proof by this plan runs just enough to see each defect found and each check find one: what was found once is not
 taken as found, it is looked at again. A defect or a check that the plan does not know yet runs with all of its
-requirement. The plan is written by `llama-orch prove --full --write-plan`.
+requirement. The plan is written by `llama-orch prove --write-plan`.
 """
 
 import json
