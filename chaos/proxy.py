@@ -7,8 +7,6 @@ A trouble that is taken away passes on what it holds: nothing is lost that was n
 """
 
 import asyncio
-import socket
-import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,8 +16,8 @@ from urllib.parse import urlsplit
 import h11
 
 from harness.sse import Event, SseParser
+from harness.stream_reader import READ_BYTES, reset_when_closed
 
-READ_BYTES = 64 * 1024
 START_LIMIT_S = 10.0
 STREAM_REQUESTS = (b"/stream ", b"POST /completion ")  # of OrchQueue, and of llama-server
 
@@ -119,7 +117,7 @@ class Connection:
         for link in self.links:
             sock = link.writer.get_extra_info("socket")
             if sock is not None and sock.fileno() >= 0:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                reset_when_closed(sock)
             link.writer.transport.abort()
 
 

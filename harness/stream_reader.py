@@ -10,13 +10,21 @@ import ssl
 import struct
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
 import h11
 
 from harness.history import Exchange, Frame, Stream, now_ms
 from harness.sse import Comment, SseParser
+
+
+class SetsOptions(Protocol):
+    """A socket, or what asyncio shows of one."""
+
+    def setsockopt(self, level: int, option: int, value: bytes, /) -> None:
+        """Set an option."""
+
 
 READ_BYTES = 64 * 1024
 CONNECT_S = 5.0
@@ -34,8 +42,13 @@ def connect(url: str, *, timeout_s: float = CONNECT_S) -> socket.socket:
 def leave(sock: socket.socket, how: Literal["close", "reset"]) -> None:
     """Close a connection, orderly or by a reset."""
     if how == "reset":
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset_when_closed(sock)
     sock.close()
+
+
+def reset_when_closed(sock: SetsOptions) -> None:
+    """Its close will be a reset, whatever is still on its way."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 class StreamReader:

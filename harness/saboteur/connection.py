@@ -5,8 +5,6 @@ waits for a whole one. Whoever goes away, by a close or a reset, goes away on th
 """
 
 import asyncio
-import socket
-import struct
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -15,8 +13,8 @@ import h11
 
 from harness.saboteur.defect import Exchange, Front, Stream, Wire
 from harness.saboteur.message import Answer, Frame, Request
+from harness.stream_reader import READ_BYTES, reset_when_closed
 
-READ_BYTES = 64 * 1024
 BODY_BYTES_MAX = 1024 * 1024  # of a request that a defect may want to look at
 HEAD_BYTES_MAX = 64 * 1024  # what is longer is no request that a defect has to understand
 LINGER_S = 2.0  # for a client that still sends when it has been answered
@@ -231,5 +229,5 @@ class Connection:
 def _reset(writer: asyncio.StreamWriter) -> None:
     sock = writer.get_extra_info("socket")
     if sock is not None and sock.fileno() >= 0:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset_when_closed(sock)
     writer.transport.abort()
