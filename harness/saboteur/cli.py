@@ -5,6 +5,7 @@ Exit codes: 0 proved, 1 a defect survived or a check has found none, 2 wrong usa
 
 import importlib
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -42,6 +43,7 @@ def prove(
     ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time. Default: one a core.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the whole proof to this file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the kill matrix as one self-contained HTML page.")] = None,
 ) -> None:
     """Prove that the checks can fail: plant defects on the wire, one at a time, and see each found.
 
@@ -59,7 +61,7 @@ def prove(
 
       llama-orch prove --defect a-token-after-the-cancel
 
-      llama-orch prove --requirement OC-CTRL-2022 --full --json proof.json
+      llama-orch prove --requirement OC-CTRL-2022 --full --json proof.json --html proof.html
     """
     from rich.console import Console
 
@@ -90,7 +92,7 @@ def prove(
         raise typer.BadParameter("--write-plan needs every defect, and none beside them")
     is_whole = len(chosen) >= total and not defect and not requirement
     matrix = Matrix(chosen, off_wire=off_wire.load().checks, is_whole=is_whole)
-    report = ProofReport(Console(), matrix, json_file=json_file)
+    report = ProofReport(Console(), matrix, json_file=json_file, html=html)
     selection = Selection(
         planted=(CONTROL, *chosen),
         jobs=jobs,
@@ -100,7 +102,7 @@ def prove(
         defects_from=defects_from,
     )
     run(selection, [report])
-    _emit(matrix)
+    tell(matrix)
     if write_plan and matrix.killed:
         plan.FILE.write_text(json.dumps(plan.of(matrix, report.duration_ms), indent=1) + "\n", encoding="utf-8")
     raise typer.Exit(report.exit_code)
@@ -119,11 +121,12 @@ def _lines(defects: Iterable[Defect]) -> Iterator[str]:
     yield f"\n{len(found)} defects"
 
 
-def _emit(matrix: Matrix) -> None:
+def tell(matrix: Matrix) -> None:
     """Report a whole proof as evidence, where evidence is kept; a part of it says nothing of the rest."""
     if matrix.is_whole:
         found = [*matrix.survivors, *matrix.idle, *matrix.harmed, *matrix.stale]
         wrong = [Violation("OC-TEST-7027", "every defect found, every check finds one", name) for name in found]
         fired, ran = not matrix.never_fired, len(matrix.cells)
         seen = f"{len(matrix.killed)} of {len(matrix.defects)} defects killed"
-        emit(conclude(CHECK, ["OC-TEST-7027"], wrong, sent=ran, asserted=ran, fired=fired, evidence=seen))
+        lines = conclude(CHECK, ["OC-TEST-7027"], wrong, sent=ran, asserted=ran, fired=fired, evidence=seen)
+        emit(lines, environ=os.environ)

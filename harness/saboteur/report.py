@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from harness.conform import EXIT_COULD_NOT_RUN, EXIT_FAIL, EXIT_PASS, Event
 from harness.report.result import Result
 from harness.saboteur.matrix import CONTROL, PLANTED, Cell, Matrix
+from harness.saboteur.page import page
 
 SCHEMA_VERSION = 1
 LOG_LINES = 20
@@ -29,10 +30,12 @@ class ProofReport:
         duration_ms: what each defect with each check has cost.
     """
 
-    def __init__(self, console: Console, matrix: Matrix, *, json_file: Path | None = None) -> None:
+    def __init__(
+        self, console: Console, matrix: Matrix, *, json_file: Path | None = None, html: Path | None = None
+    ) -> None:
         self.exit_code = EXIT_COULD_NOT_RUN
         self.duration_ms: dict[tuple[str, str], int] = {}
-        self._console, self._matrix, self._json = console, matrix, json_file
+        self._console, self._matrix, self._json, self._html = console, matrix, json_file, html
         self._result = Result()
         self._told: set[str] = set()
         columns = (MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
@@ -72,8 +75,10 @@ class ProofReport:
             self._console.print(line, highlight=False, soft_wrap=True)
         if unfinished:
             self._console.print(f"[bold red]interrupted[/]: {unfinished} of {len(self._result.planned)} did not run")
+        told = as_json(matrix, exit_code=self.exit_code)
+        if self._html is not None:
+            self._html.write_text(page(told), encoding="utf-8")
         if self._json is not None:
-            told = as_json(matrix, exit_code=self.exit_code)
             self._json.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def _tell(self, defect: str, check: str) -> None:

@@ -8,7 +8,8 @@ from harness.outcome import Outcome
 from harness.report.result import Finished, Planned
 from harness.saboteur.defect import Defect
 from harness.saboteur.matrix import Matrix
-from harness.saboteur.report import as_json, exit_code_of
+from harness.saboteur.page import page
+from harness.saboteur.report import as_json, blocks, exit_code_of, summary
 
 MUST, OTHER, SHOULD = "ORCH-2007", "ORCH-2003", "ORCH-3006"
 
@@ -103,3 +104,21 @@ def test_one_row_that_finds_it_is_enough() -> None:
     assert ["lie"] == matrix.killed
     (told,) = as_json(matrix, exit_code=0)["defects"]
     assert (["area/one"], "FAIL") == (told["killed_by"], told["checks"][0]["outcome"])
+
+
+def test_the_page_and_the_text_show_who_found_what_and_what_nobody_found() -> None:
+    other = planned("area/two")
+    matrix = proof(ran(Outcome.FAIL), ran(Outcome.PASS, other))
+    shown, text = page(as_json(matrix, exit_code=1)), "\n".join((*blocks(matrix), *summary(matrix)))
+
+    assert '<td class="K" title="why">K<td class="soft">·' in shown
+    assert "<code>area/two</code>" in shown
+    assert "  K  ·" in text
+    assert "finds nothing[/]  area/two" in text
+
+
+def test_the_page_takes_no_text_for_markup() -> None:
+    matrix = proof(ran(Outcome.FAIL))
+    matrix.harmed["area/one"] = "FAIL: <script>alert(1)</script>"
+
+    assert "<script>" not in page(as_json(matrix, exit_code=1))

@@ -10,7 +10,11 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from harness.outcome import Outcome
+from harness.registry.evidence import EVIDENCE_ENV, read
+from harness.saboteur.cli import tell
 from harness.saboteur.defects import DEFECTS
+from harness.saboteur.matrix import Matrix
 
 CLI = [sys.executable, "-c", "from harness.cli import main; main()"]
 HEALTH = "authentication/liveness-needs-no-token"
@@ -79,6 +83,17 @@ def test_wrong_usage_is_said(tmp_path: Path, options: list[str], why: str) -> No
 
     assert 2 == code
     assert why in " ".join(text.replace("│", " ").split())
+
+
+@pytest.mark.req("OC-TEST-7027")
+def test_a_whole_proof_is_evidence_and_a_part_of_it_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(EVIDENCE_ENV, str(tmp_path / "evidence.jsonl"))
+    weak = {name: defect for name, defect in DEFECTS.items() if name == "no-terminal-frame"}
+    tell(Matrix(weak, is_whole=False))
+    tell(Matrix(weak, is_whole=True))
+
+    (line,) = read(tmp_path / "evidence.jsonl")
+    assert ("OC-TEST-7027", Outcome.UNKNOWN) == (line.requirement, line.verdict)  # nothing was planted
 
 
 def test_the_list_names_every_defect(tmp_path: Path) -> None:
