@@ -61,14 +61,17 @@ def token_indices_without_gap(stream: Stream) -> Iterator[Violation]:
 
 
 def ids_are_places(stream: Stream) -> Iterator[Violation]:
-    """Every frame has its place in the transcript as its id; what a cancel hides leaves its places out."""
+    """Every frame has its place in the transcript as its id.
+
+    What a cancel hides leaves its places out, and a reader that left does not know whether there was one.
+    """
     expected = int(stream.after) + 1 if stream.after is not None and stream.after.isdigit() else 0
     last = stream.frames[-1] if stream.frames else None
-    hides = stream.frames_at_cancel is not None or (
-        last is not None and isinstance(last.payload, dict) and last.payload.get("code") == "CANCELED"
-    )
+    is_canceled = last is not None and isinstance(last.payload, dict) and last.payload.get("code") == "CANCELED"
+    may_hide = stream.frames_at_cancel is not None or stream.end != "complete" or is_canceled
     for position, frame in enumerate(stream.frames):
         at = int(frame.id) if frame.id is not None and frame.id.isascii() and frame.id.isdigit() else -1
+        hides = may_hide and position > 0
         if at < expected or (at > expected and not hides):
             wanted = f"id {expected}{' or above' if hides else ''} on frame {position}"
             yield Violation("OC-CTRL-2025", wanted, f"id {frame.id!r} on {frame.event}", str(stream))

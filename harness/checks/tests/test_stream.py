@@ -58,6 +58,9 @@ def ended(stream: Stream, end: str, why: str = "") -> Stream:
             with_cancel_at(stream_of("started metrics metrics error", ids=["0", "1", "9", "10"]), 2),
             id="canceled-ids-jump",
         ),
+        pytest.param(
+            ended(stream_of("started metrics metrics", ids=["0", "1", "9"]), "left"), id="left-while-it-was-canceled"
+        ),
         pytest.param(with_cancel_at(stream_of("started token token metrics error"), 3), id="canceled"),
         pytest.param(Stream(task_id="t", after="9", end="complete"), id="nothing-left"),
     ],
