@@ -48,6 +48,14 @@ Feature: Authentication
       | Basic dXNlcjpwYXNz     |
       | Token x                |
 
+  # T18: LiteLLM's CVE-2026-42208
+  @OC-CTRL-2041
+  Scenario: made-up Authorization headers open nothing and are logged nowhere
+    Given a server of its own
+    When GET /v1/capabilities is sent with 500 made-up Authorization headers
+    Then each of them is refused as unknown
+    And none of them is in the log
+
   Scenario: a token in the address is no token
     When GET /v1/capabilities is sent with the token in its query
     Then it is refused with UNAUTHENTICATED

@@ -24,3 +24,12 @@ Feature: Order of service
     When tasks are submitted as batch, batch, batch
     And the first of them is canceled
     Then the last of them has moved up by one
+
+  # T15: a tenant that is held to batch obtained interactive by a header
+  @disturbs
+  Scenario: no header takes a batch task to the interactive lane
+    Given a server with one slot
+    And every slot is busy
+    When a batch task is submitted with headers that ask for interactive, and then an interactive task
+    And the slot becomes free
+    Then they are served interactive first, and in order of arrival

@@ -26,6 +26,7 @@ pytest_plugins = (
     "features.steps.status",
     "features.steps.logs",
     "features.steps.abilities",
+    "features.steps.strangers",
     "features.steps.times",
     "features.steps.workloads",
 )

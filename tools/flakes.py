@@ -22,6 +22,7 @@ SUITE = ("-m", "not real_engine and not real_part")
 EXIT_PASS, EXIT_FAIL, EXIT_COULD_NOT_RUN = 0, 1, 3
 JUDGED = frozenset({0, 1})  # pytest's own exit codes: all passed, some failed
 ABSENT = "ABSENT"
+TOLD_LINES = 30  # of a run that came to grief
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +89,13 @@ def one_run(command: Sequence[str], root: Path) -> Mapping[str, Seen] | None:
     """The verdicts of one run; None when pytest itself came to grief."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "junit.xml")
-        done = subprocess.run(
-            [*command, f"--junit-xml={file}"], cwd=root, check=False, stdout=subprocess.DEVNULL, stderr=sys.stderr
-        )
-        return read(file.read_text(encoding="utf-8")) if done.returncode in JUDGED and file.exists() else None
+        told = Path(folder, "stdout")
+        with told.open("wb") as out:
+            done = subprocess.run([*command, f"--junit-xml={file}"], cwd=root, check=False, stdout=out)
+        if done.returncode in JUDGED and file.exists():
+            return read(file.read_text(encoding="utf-8"))
+        sys.stderr.write("\n".join(told.read_text("utf-8", "replace").splitlines()[-TOLD_LINES:]) + "\n")
+        return None
 
 
 def read(text: str) -> Mapping[str, Seen]:
