@@ -83,6 +83,11 @@ class Stopwatch:
         self._began_ms = now_ms()
 
     @property
+    def began_ms(self) -> float:
+        """When it was made, on the clock of histories."""
+        return self._began_ms
+
+    @property
     def elapsed_ms(self) -> float:
         """Since it was made."""
         return now_ms() - self._began_ms

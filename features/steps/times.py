@@ -1,6 +1,8 @@
 """Times that a server tells: when to come again, and when a task will start."""
 
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import quantiles
 
 from pytest_bdd import given, parsers, then, when
 
@@ -11,15 +13,18 @@ from harness.checks.times import (
     prediction_figures,
     predictions_follow_the_queue,
     retry_after_is_kept,
+    tokens_flow,
 )
 from harness.expect import require
 from harness.history import Exchange, now_ms
 from harness.lateness import Stopwatch
 from harness.outcome import NotApplicableError, NotTestableError
+from harness.target import pool_settings
 
 TOKEN_MS = 10
 FIRST_MS, STEP_MS = 300, 90  # how long the slots of the pools are still busy: evenly over the parts of a second
 PREDICTED_TOKENS = 200  # long beside the time that it takes to submit a few tasks
+PREDICTED_PACE = {"kind": "mock", "token_ms": 3}  # no other scenario has this server: its measurements are of these
 
 
 @dataclass
@@ -52,6 +57,13 @@ def a_server_of_pools(world: World, count: int) -> None:
     world.notes["pools"] = range(count)
 
 
+@given(parsers.parse("a server whose engine makes a token every {token_ms:d} ms"))
+def a_server_at_a_pace(world: World, token_ms: int) -> None:
+    if world.servers.replica is not None:
+        raise NotApplicableError("the pace of a real engine is not ours to set")
+    world.use(world.servers.get(pool_settings({}, {"kind": "mock", "token_ms": token_ms})))
+
+
 @given("every pool has measured its pace")
 def every_pool_has_measured(world: World) -> None:
     for pool in world.notes["pools"]:
@@ -70,6 +82,20 @@ def refused_and_sent_again(world: World) -> None:
     names = [f"waiting {pool}" for pool in world.notes["pools"]]
     world.client.read_to_end([world.streams[name] for name in names], deadline_ms=END_MS)
     world.notes["comebacks"] = [_comeback(world, client) for client in refused]
+
+
+@given(parsers.parse("a server that has measured its pace on a task of {tokens:d} tokens"))
+def a_server_that_has_measured(world: World, tokens: int) -> None:
+    world.use(world.servers.get(pool_settings({}, world.servers.replica or PREDICTED_PACE)))
+    world.admit("measured", world.steady_body(tokens))
+    world.read_to_end("measured")
+
+
+@when(parsers.parse("a task of {tokens:d} tokens is submitted and watched"))
+def a_task_is_watched(world: World, tokens: int) -> None:
+    world.admit("task", world.steady_body(tokens))
+    world.notes["watch"] = world.stopwatch()
+    world.read_to_end("task")
 
 
 @when(parsers.parse("{count:d} more tasks than there are slots are submitted at once and read to their end"))
@@ -100,6 +126,15 @@ def nine_of_ten(world: World) -> None:
         "harness_late_ms": round(max(c.late_ms for c in comebacks), 1),
     }
     require(retry_after_is_kept(comebacks))
+
+
+@then("nine of ten tokens come at most 30 ms after the one before")
+def tokens_come_as_they_are_made(world: World) -> None:
+    stream, late_ms = world.stream("task"), world.notes["watch"].late_ms()
+    assert len(stream.tokens) > 100, stream
+    gaps_ms = [later.at_ms - earlier.at_ms for earlier, later in pairwise(stream.tokens)]
+    world.history.figures |= {"token_gap_p90_ms": round(quantiles(gaps_ms, n=10)[-1], 1)}
+    require(tokens_flow(gaps_ms, late_ms=late_ms))
 
 
 @then("those that waited longer were predicted to")

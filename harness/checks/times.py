@@ -13,6 +13,9 @@ from harness.outcome import LateError
 SHARE = 0.9  # of those who come again in time, that have to be admitted
 KNOWN_MIN = 10  # fewer comebacks that count show no share
 LONG_FACTOR, LONG_EXTRA_MS = 2.0, 1_000.0
+GAP_LONG_MS = 30.0  # an acknowledgement is delayed by 40 ms
+GAPS_LONG_SHARE = 0.1
+
 EXACT_MS = 100.0  # who comes again later than this has not waited exactly
 
 
@@ -95,6 +98,22 @@ def predictions_follow_the_queue(waited: Sequence[Predicted]) -> Iterator[Violat
     if told_ms < actual_ms / 2:
         expected = f"a predicted start of the last about {actual_ms:.0f} ms after that of the first"
         yield Violation("OC-CORE-1042", expected, f"{told_ms:.0f} ms; told {[p.told_ms for p in waited]}")
+
+
+def tokens_flow(gaps_ms: Sequence[float], *, late_ms: float) -> Iterator[Violation]:
+    """Tokens that are made every few milliseconds come so, not in bursts that wait for acknowledgements.
+
+    Raises:
+        LateError: too many gaps are long, and the harness was late for long enough to have made them.
+    """
+    long = sum(gap > GAP_LONG_MS for gap in gaps_ms)
+    allowed = GAPS_LONG_SHARE * len(gaps_ms)
+    if long <= allowed:
+        return
+    if long - late_ms / GAP_LONG_MS <= allowed:
+        raise LateError(f"{long} of {len(gaps_ms)} gaps are long; the harness was late by {late_ms:.0f} ms in all")
+    expected = f"at most {GAPS_LONG_SHARE:.0%} of the gaps between tokens above {GAP_LONG_MS:.0f} ms"
+    yield Violation("OC-CTRL-2083", expected, f"{long} of {len(gaps_ms)}, the longest {max(gaps_ms):.0f} ms")
 
 
 def prediction_figures(waited: Sequence[Predicted]) -> dict[str, float]:

@@ -10,6 +10,7 @@ from harness.checks.times import (
     prediction_figures,
     predictions_follow_the_queue,
     retry_after_is_kept,
+    tokens_flow,
 )
 from harness.outcome import LateError
 
@@ -80,6 +81,17 @@ def test_predictions_that_do_not_follow_the_queue_are_found(told: list[float], e
 def test_a_queue_that_moved_on_while_it_was_filled_shows_nothing() -> None:
     with pytest.raises(LateError, match="the harness took 200 ms to submit what started within 200 ms"):
         list(predictions_follow_the_queue(waited([300, 300, 300], every_ms=100, took=[300, 300, 300])))
+
+
+NAGLE = [0.0, 0.0, 0.0, 41.0] * 40
+
+
+@pytest.mark.req("OC-TEST-7006", "OC-CTRL-2083")
+def test_tokens_that_wait_for_acknowledgements_are_found() -> None:
+    assert [] == list(tokens_flow([10.0] * 150 + [60.0] * 10, late_ms=0))
+    assert ["OC-CTRL-2083"] == [violation.req for violation in tokens_flow(NAGLE, late_ms=300)]
+    with pytest.raises(LateError, match="40 of 160 gaps are long; the harness was late by 800 ms in all"):
+        list(tokens_flow(NAGLE, late_ms=800))
 
 
 @pytest.mark.req("OC-TEST-7035")

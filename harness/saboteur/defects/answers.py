@@ -200,6 +200,16 @@ def told_to_wait_too_long(answer: Answer, request: Request, wire: Wire) -> None:
         answer.put("Retry-After", "6")
 
 
+@answers("OC-CORE-1044", at="POST /v1/tasks")
+def told_to_wait_too_short(answer: Answer, request: Request, wire: Wire) -> None:
+    """A full queue asks for half of the wait that it takes until there is room."""
+    if answer.status == 429:
+        wait_ms = max(1, answer.json["retry_after_ms"] * 2 // 5)
+        answer.set(retry_after_ms=wait_ms)
+        answer.put("X-Backoff-Ms", str(wait_ms))
+        answer.put("Retry-After", str(-(-wait_ms // 1000)))
+
+
 @answers("OC-CTRL-2036")
 def unready_without_a_hint(answer: Answer, request: Request, wire: Wire) -> None:
     """A 503 that a wait can cure does not say how long."""

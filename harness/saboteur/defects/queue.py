@@ -23,6 +23,16 @@ def interactive_waits_for_batch(frame: Frame, stream: Stream) -> Iterator[Frame]
     yield Frame(frame.event, frame.data, frame.id, frame.comment, 2 * SWAP_MS) if early else frame
 
 
+@exchanges("OC-CORE-1004", "ORCH-3004", at=TASKS)
+def a_header_opens_the_other_lane(request: Request, wire: Wire) -> Exchange:
+    """A batch task whose headers ask for it is served as interactive."""
+    if request.header("x-priority") == "interactive":
+        body = request.json
+        body["priority"] = "interactive"
+        request.json = body
+    yield None
+
+
 @answers("OC-CORE-1003", "OC-CORE-1004", at=TASKS)
 def one_place_for_all(answer: Answer, request: Request, wire: Wire) -> None:
     """Every task that waits is told the same place."""

@@ -6,6 +6,8 @@ from dataclasses import replace
 from harness.saboteur.defect import Stream, frames
 from harness.saboteur.message import Frame
 
+BURST_FRAMES, BURST_MS = 6, 60.0  # longer than the tokens take that are held
+
 
 @frames("OC-CTRL-2022")
 def no_terminal_frame(frame: Frame, stream: Stream) -> Iterator[Frame]:
@@ -232,3 +234,11 @@ def a_task_starts_behind_its_deadline(frame: Frame, stream: Stream) -> Iterator[
         yield replace(frame, event="started", data='{"queue_position":0,"predicted_start_ms":0}')
         frame = replace(frame, id=str(int(frame.id or 0) + 1))
     yield frame
+
+
+@frames("OC-CTRL-2083")
+def tokens_come_in_bursts(frame: Frame, stream: Stream) -> Iterator[Frame]:
+    """Tokens are gathered, as by a server that waits for delayed acknowledgements."""
+    passed = stream.memory["passed"] = stream.memory.get("passed", 0) + 1
+    is_held = frame.event == "token" and passed % BURST_FRAMES == 0
+    yield replace(frame, hold_ms=BURST_MS) if is_held else frame
