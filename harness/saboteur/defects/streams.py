@@ -6,7 +6,7 @@ from dataclasses import replace
 from harness.saboteur.defect import Stream, frames
 from harness.saboteur.message import Frame
 
-BURST_FRAMES, BURST_MS = 6, 60.0  # longer than the tokens take that are held
+BURST_FRAMES, BURST_MS = 4, 150.0  # longer than a busy machine is late between tokens
 
 
 @frames("OC-CTRL-2022")
