@@ -150,18 +150,26 @@ class Database:
         """Write what is left, and close the file. Idempotent."""
         if self._thread.is_alive():
             self._hand_over(None)
+            self._wake.put(None)
             self._thread.join()
             self._connection.close()
         if self._lock is not None:
             self._lock.close()
 
     def _hand_over(self, entry: _Entry | None) -> None:
-        """Put `entry` into the batch that the thread takes next, and wake the thread for the first of them."""
+        """Put `entry` into the batch that the thread takes next.
+
+        The first of a batch wakes the thread when this turn of the event loop is over: what one turn writes, such as a
+        task's admission and its start, is then one commit and not two.
+        """
         with self._handing_over:
             is_first = not self._batch
             self._batch.append(entry)
-        if is_first:
-            self._wake.put(None)
+        if is_first and entry is not None:
+            try:
+                asyncio.get_running_loop().call_soon(self._wake.put, None)
+            except RuntimeError:  # outside the loop
+                self._wake.put(None)
 
     def _work(self) -> None:
         batch: list[_Entry | None] = []

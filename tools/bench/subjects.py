@@ -108,17 +108,17 @@ def _until_listening(port: int, started: subprocess.Popen[str]) -> None:
 
 
 @contextmanager
-def ours(engine_port: int, folder: Path, **pool: object) -> Iterator[Hop]:
-    """The reference server, with all that it does: token, journal, queue, metrics, logs."""
+def ours(engine_port: int, folder: Path, *, keeps: bool = True) -> Iterator[Hop]:
+    """The reference server, with all that it does: token, journal, queue, metrics, logs; `keeps` False = no journal."""
     replica = {"kind": "external", "url": f"http://127.0.0.1:{engine_port}", "model_name": "bench", "slots": 64}
     queue = {"capacity_interactive": 200_000, "capacity_batch": 200_000, "capacity_total": 400_000}
-    settings = {"engine": "vllm", "replicas": [replica], "queue": queue, **pool}
+    settings = {"engine": "vllm", "replicas": [replica], "queue": queue}
     file = folder / "bench.yaml"
     file.write_text(
         json.dumps({"pools": [settings], "http": {"readers_per_task_max": 1000}, "retention": {"tasks_max": 100_000}})
     )
     command = [sys.executable, "-m", "reference_server", "serve", "--port", "0", "--config", str(file)]
-    command += ["--state-dir", str(folder / "state")]
+    command += ["--state-dir", str(folder / "state")] if keeps else ["--ephemeral"]
     with process(command, folder, LLORCH_API_TOKEN=TOKEN, PYTHONPATH=str(Path.cwd())) as started:
         assert started.stdout is not None  # noqa: S101 - a pipe
         yield Hop(json.loads(started.stdout.readline())["url"], started.pid, "orchqueue")
