@@ -13,6 +13,7 @@ from statistics import median, quantiles
 from typing import Any
 from urllib.parse import urlsplit
 
+from reference_server.domain.task_queue import Bounds, TaskQueue
 from tools.bench import subjects
 from tools.bench.load import request, task
 from tools.bench.subjects import TOKEN, Hop
@@ -21,6 +22,8 @@ STREAMS, TOKENS = 32, 400
 ADMISSIONS, CONNECTIONS = 20_000, 64
 IDLE_TASKS, READERS = 50, 20
 CANCELS = 100
+STALLED, STALLED_TOKENS = 40, 8_000
+QUEUE_RUNS = 20
 
 
 def load(hop: Hop, *options: str) -> dict[str, Any]:
@@ -75,13 +78,13 @@ async def _admit(url: str, count: int) -> list[str]:
     return admitted
 
 
-def admissions_per_core_s(folder: Path) -> float:
-    """Admissions for a second of the server's CPU, with token, journal, queue, metrics and logs."""
-    with subjects.engine(folder, tokens_per_s=0.2, burst=1) as port, subjects.ours(port, folder) as hop:
+def admission_us(start: Callable[[int, Path], Any], folder: Path) -> float:
+    """CPU of an admission, with token, journal, queue, metrics and logs; microseconds."""
+    with subjects.engine(folder, tokens_per_s=0.2, burst=1) as port, start(port, folder) as hop:
         asyncio.run(_admit(hop.url, CONNECTIONS * 20))
         before = hop.cpu_s()
         admitted = asyncio.run(_admit(hop.url, ADMISSIONS))
-        return len(admitted) / (hop.cpu_s() - before)
+        return float((hop.cpu_s() - before) / len(admitted) * 1e6)
 
 
 async def _idle(url: str, ids: list[str], measure: Callable[[], int]) -> int:
@@ -107,6 +110,63 @@ def idle_stream_bytes(folder: Path) -> float:
         asyncio.run(_idle(hop.url, ids[:2], hop.resident_bytes))
         before = hop.resident_bytes()
         return (asyncio.run(_idle(hop.url, ids, hop.resident_bytes)) - before) / (len(ids) * READERS)
+
+
+def stalled_reader_bytes(folder: Path) -> float:
+    """Memory for one more reader that takes nothing of a task of thousands of tokens."""
+    with subjects.engine(folder, tokens_per_s=2_000.0, burst=20) as port, subjects.ours(port, folder) as hop:
+        asyncio.run(_stalled(hop, readers=0))
+        before = hop.resident_bytes()
+        asyncio.run(_stalled(hop, readers=0))
+        alone = hop.resident_bytes()
+        return (asyncio.run(_stalled(hop, readers=STALLED)) - alone - (alone - before)) / STALLED
+
+
+async def _stalled(hop: Hop, *, readers: int) -> int:
+    """Memory after a task has decoded thousands of tokens for readers that have read no byte since its head."""
+    parts, body = urlsplit(hop.url), task(STALLED_TOKENS)
+    await _one(hop.url, request("POST", "/v1/tasks", body, token=TOKEN))
+    opened = []
+    for _ in range(readers):
+        _, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=1)
+        writer.write(request("GET", f"/v1/tasks/{body['task_id']}/stream", token=TOKEN))
+        opened.append(writer)
+    status = f"{hop.url}/v1/tasks/{body['task_id']}"
+    while (await asyncio.to_thread(_json, status))["tokens_out"] < STALLED_TOKENS:  # noqa: ASYNC110 - it is asked over HTTP
+        await asyncio.sleep(0.05)
+    resident = hop.resident_bytes()
+    for writer in opened:
+        writer.transport.abort()
+    return resident
+
+
+def queue_ns(waiting: int) -> float:
+    """A put and a pop with so many tasks waiting; nanoseconds, the best of some runs."""
+    queue = TaskQueue(Bounds(interactive=2 * waiting + 10, batch=2 * waiting + 10, total=4 * waiting + 20))
+    for number in range(waiting):
+        queue.put(f"w{number}", "batch", tokens=16)
+    runs = []
+    for run in range(QUEUE_RUNS):
+        ids = [f"{run}-{number}" for number in range(1_000)]
+        began = time.perf_counter_ns()
+        for task_id in ids:
+            queue.put(task_id, "batch", tokens=16)
+            queue.pop()
+        runs.append((time.perf_counter_ns() - began) / len(ids))
+    return min(runs)
+
+
+def fsync_ms(folder: Path) -> float:
+    """What the disk takes to keep a page: every admission waits for it once; median."""
+    taken = []
+    with (folder / "page").open("wb") as file:
+        for _ in range(100):
+            file.write(bytes(4096))
+            file.flush()
+            began = time.perf_counter()
+            os.fsync(file.fileno())
+            taken.append((time.perf_counter() - began) * 1000)
+    return median(taken)
 
 
 def cancel_ms(folder: Path) -> float:

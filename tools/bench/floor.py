@@ -1,4 +1,7 @@
-"""A bare aiohttp pass-through, the cost of a hop that does nothing: `python -m tools.bench.floor PORT ENGINE`."""
+"""A bare aiohttp pass-through, the cost of a hop that does nothing: `python -m tools.bench.floor PORT ENGINE`.
+
+It answers `POST /v1/tasks` by itself, with a 202 for whatever comes: the cost of an admission that admits nothing.
+"""
 
 import sys
 
@@ -21,11 +24,16 @@ def build(engine_port: int) -> web.Application:
             await response.write_eof()
             return response
 
+    async def accept(request: web.Request) -> web.Response:
+        await request.read()
+        return web.json_response({"task_id": "", "queue_position": 0}, status=202)
+
     async def opened(app: web.Application) -> None:
         app[SESSION] = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
 
     app = web.Application()
     app.on_startup.append(opened)
+    app.router.add_post("/v1/tasks", accept)
     app.router.add_route("*", "/{path:.*}", relay)
     return app
 

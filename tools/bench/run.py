@@ -1,81 +1,90 @@
-"""The benchmark's rounds and its table."""
+"""The benchmark's rounds: each figure of each server in turn, so that a machine that drifts drifts for all of them."""
 
 import os
-import platform
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 from tools.bench import figures, subjects
+from tools.bench.report import Machine, Report, plot, table
+from tools.bench.subjects import FLOOR, OURS, UNKEPT
 
-OUT = Path("tools/bench/RESULTS.md")
-COMPARED: dict[str, tuple[str, Callable[..., float]]] = {
-    "CPU a token, one event a read": ("µs", lambda start, folder: figures.cpu_per_token_us(start, folder, burst=1)),
-    "CPU a token, 20 events a read": ("µs", lambda start, folder: figures.cpu_per_token_us(start, folder, burst=20)),
-    "time to the first token": ("ms", figures.first_token_ms),
+OUT, PLOT = Path("tools/bench/RESULTS.md"), Path("tools/bench/results.svg")
+
+Subject = Callable[[int, Path], object]
+
+# By figure: its unit, how it is measured, and for which servers; None = for all but the one without a journal.
+COMPARED: dict[str, tuple[str, Callable[..., float], tuple[str, ...] | None]] = {
+    "CPU a token, one event a read": ("µs", partial(figures.cpu_per_token_us, burst=1), None),
+    "CPU a token, 20 events a read": ("µs", partial(figures.cpu_per_token_us, burst=20), None),
+    "time to the first token, idle": ("ms", figures.first_token_ms, None),
+    "the same without a journal": (
+        "ms",
+        figures.first_token_ms,
+        (UNKEPT, FLOOR, "nginx", "vllm-router", "sglang-router"),
+    ),
+    "CPU of an admission": ("µs", figures.admission_us, (OURS, FLOOR)),
 }
 OWN: dict[str, tuple[str, Callable[[Path], float]]] = {
-    "admissions for a second of CPU": ("", figures.admissions_per_core_s),
     "memory of an idle stream": ("bytes", figures.idle_stream_bytes),
+    "memory of a reader that takes nothing": ("bytes", figures.stalled_reader_bytes),
     "cancel to the engine's closed connection, p99": ("ms", figures.cancel_ms),
+    "fsync of this disk, which an admission waits for": ("ms", figures.fsync_ms),
+    "queue: a put and a pop, 10 waiting": ("ns", lambda _: figures.queue_ns(10)),
+    "queue: a put and a pop, 100,000 waiting": ("ns", lambda _: figures.queue_ns(100_000)),
 }
-REFERENCE = "vllm-router"
 
 
 def run(rounds: int) -> int:
-    """Measure, print the table and write it.
+    """Measure, print the table, and write it with its plot.
 
     Returns:
-        The exit code.
+        The exit code: 0, or 3 when something could not be measured.
     """
-    compared = subjects.available()
-    _say(f"comparing: {', '.join(compared)}; {rounds} rounds, interleaved")
+    there = subjects.available()
+    _say(f"comparing {', '.join(name for name in there if name != UNKEPT)}; {rounds} rounds, interleaved")
     seen: dict[tuple[str, str], list[float]] = {}
-    for number in range(rounds):
-        for figure, (unit, measure) in COMPARED.items():
-            for name, start in compared.items():
-                value = _in_a_folder(lambda folder, m=measure, s=start: m(s, folder))  # type: ignore[misc]
-                seen.setdefault((figure, name), []).append(value)
-                _say(f"round {number + 1}: {figure}, {name}: {value:.1f} {unit}")
-    own = {figure: (unit, _in_a_folder(measure)) for figure, (unit, measure) in OWN.items()}
-    table = _table({key: median(values) for key, values in seen.items()}, list(compared), own, rounds)
-    OUT.write_text(table, encoding="utf-8")
-    _say(table)
+    loads = [os.getloadavg()[0]]
+    try:
+        for number in range(rounds):
+            _round(number, there, seen)
+            loads.append(os.getloadavg()[0])
+    except (RuntimeError, OSError) as error:
+        sys.stderr.write(f"tools bench: {error}\n")
+        return 3
+    report = Report(
+        {
+            **{figure: unit for figure, (unit, _, _) in COMPARED.items()},
+            **{name: unit for name, (unit, _) in OWN.items()},
+        },
+        {key: median(values) for key, values in seen.items()},
+        Machine.here(rounds, loads),
+    )
+    OUT.write_text(table(report, kept=OUT.read_text(encoding="utf-8") if OUT.exists() else ""), encoding="utf-8")
+    PLOT.write_text(plot(report), encoding="utf-8")
+    _say(OUT.read_text(encoding="utf-8"))
     return 0
+
+
+def _round(number: int, there: Mapping[str, Subject], seen: dict[tuple[str, str], list[float]]) -> None:
+    for figure, (unit, measure, only) in COMPARED.items():
+        names = [name for name in there if (name in only if only else name != UNKEPT)]
+        for name in names if number % 2 == 0 else reversed(names):
+            value = _in_a_folder(partial(measure, there[name]))
+            seen.setdefault((figure, name), []).append(value)
+            _say(f"round {number + 1}: {figure}, {name}: {value:,.1f} {unit}")
+    for figure, (unit, own) in OWN.items():
+        value = _in_a_folder(own)
+        seen.setdefault((figure, OURS), []).append(value)
+        _say(f"round {number + 1}: {figure}: {value:,.1f} {unit}")
 
 
 def _in_a_folder(measure: Callable[[Path], float]) -> float:
     with tempfile.TemporaryDirectory() as folder:
         return measure(Path(folder))
-
-
-def _table(
-    medians: dict[tuple[str, str], float], names: Sequence[str], own: dict[str, tuple[str, float]], rounds: int
-) -> str:
-    cpu = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
-    lines = [
-        "# What the hop costs",
-        "",
-        f"`python -m tools bench --rounds {rounds}` on {time.strftime('%Y-%m-%d')}: {os.cpu_count()} cores,",
-        f"{cpu.partition(':')[2].strip() or platform.machine()}, Python {platform.python_version()}. Medians of",
-        f"interleaved rounds; 32 streams at 100 tokens/s; CPU by the kernel's accounting. (n x) = of {REFERENCE}.",
-        "",
-        f"| figure | {' | '.join(names)} |",
-        f"|---|{'---|' * len(names)}",
-    ]
-    for figure, (unit, _) in COMPARED.items():
-        base = medians.get((figure, REFERENCE))
-        cells = [
-            f"{medians[figure, name]:.1f} {unit}" + (f" ({medians[figure, name] / base:.2f}x)" if base else "")
-            for name in names
-        ]
-        lines.append(f"| {figure} | {' | '.join(cells)} |")
-    lines += ["", "| of the reference server alone | |", "|---|---|"]
-    lines += [f"| {figure} | {value:,.1f} {unit} |" for figure, (unit, value) in own.items()]
-    return "\n".join(lines) + "\n"
 
 
 def _say(text: str) -> None:

@@ -8,15 +8,18 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tools.bench.load import Api
 
 TOKEN = "bench-token"  # noqa: S105 - of a server on loopback that lives for some seconds
 READY_S = 60.0
+OURS, UNKEPT, FLOOR = "ours", "ours, no journal", "aiohttp floor"
 
 
 @dataclass(frozen=True)
@@ -155,18 +158,35 @@ def router(program: str) -> Callable[[int, Path], object]:
     @contextmanager
     def start(engine_port: int, folder: Path) -> Iterator[Hop]:
         port, other = free_port(), free_port()
-        command = [program, "--host", "127.0.0.1", "--port", str(port), "--policy", "round_robin"]
+        verb = ["launch"] if program.endswith("sglang-router") else []
+        command = [program, *verb, "--host", "127.0.0.1", "--port", str(port), "--policy", "round_robin"]
         command += ["--worker-urls", f"http://127.0.0.1:{engine_port}", "--log-level", "error"]
         with process([*command, "--prometheus-port", str(other)], folder) as started:
             _until_listening(port, started)
+            _until_serving(port)
             yield Hop(f"http://127.0.0.1:{port}", started.pid)
 
     return start
 
 
+def _until_serving(port: int) -> None:
+    """A router listens before it has found its workers healthy."""
+    body = json.dumps({"model": "bench", "prompt": "a", "max_tokens": 1, "stream": True}).encode()
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline:
+        asked = urllib.request.Request(
+            f"http://127.0.0.1:{port}/v1/completions", body, {"Content-Type": "application/json"}
+        )
+        with suppress(OSError), urllib.request.urlopen(asked, timeout=5) as answer:  # noqa: S310 - loopback
+            if b"[DONE]" in answer.read():
+                return
+        time.sleep(0.1)
+    raise RuntimeError("the router did not serve its worker; see its log")
+
+
 def available() -> dict[str, Callable[[int, Path], object]]:
     """What can be compared here, by name; what is not installed is left out, and the report says so."""
-    found: dict[str, Callable[[int, Path], object]] = {"ours": ours, "aiohttp floor": floor}
+    found: dict[str, Callable[[int, Path], object]] = {OURS: ours, UNKEPT: partial(ours, keeps=False), FLOOR: floor}
     if shutil.which("nginx"):
         found["nginx"] = nginx
     for name in ("vllm-router", "sglang-router"):
