@@ -27,24 +27,19 @@ SERVE = """
 from reference_server.__main__ import app
 app(prog_name="planted")
 """
-HUNDRED_UPSTREAMS = """
-import aiohttp
-class Limited(aiohttp.TCPConnector):
-    def __init__(self, **how):
-        super().__init__(**{**how, "limit": 100})
-aiohttp.TCPConnector = Limited
-"""
-ONE_AFTER_THE_OTHER = """
+AT_A_TIME = """
 import asyncio
 from reference_server.engines.vllm import Vllm
-complete, one = Vllm.complete, []
-async def after_the_other(self, request):
-    one or one.append(asyncio.Lock())
-    async with one[0]:
-        async for event in complete(self, request):
+complete, limit = Vllm.complete, []
+async def limited(self, *arguments):
+    limit or limit.append(asyncio.Semaphore({count}))
+    async with limit[0]:
+        async for event in complete(self, *arguments):
             yield event
-Vllm.complete = after_the_other
+Vllm.complete = limited
 """
+HUNDRED_UPSTREAMS = AT_A_TIME.format(count=100)
+ONE_AFTER_THE_OTHER = AT_A_TIME.format(count=1)
 
 MANY = 300
 BLACK_HOLE_MS = 3_000
