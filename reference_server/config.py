@@ -144,8 +144,9 @@ class ModelSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Where a pool's model comes from (ORCH-3090, OC-CONFIG-6026).
 
     Attributes:
-        source: `hf:org/repo/path.gguf`, `hf:org/repo`, `https://…`, `s3://bucket/key`, `oci://host/name:tag` or
-            `pypi:project/file.whl#member`; None = the catalog's source, or the pool's `model_ref` itself.
+        source: `hf:org/repo/path.gguf`, `hf:org/repo`, either with `@revision`, `https://…`, `s3://bucket/key`,
+            `oci://host/name:tag` or `pypi:project/file.whl#member`; None = the catalog's source, or the pool's own
+            `model_ref`.
         digest: of the file; None = the catalog's, or as its source vouches, which a web server and S3 do not.
     """
 

