@@ -51,12 +51,11 @@ def a_drain_waits_for_nobody(request: Request, wire: Wire) -> Exchange:
     yield None
 
 
-@exchanges("OC-CTRL-2034", "ORCH-2101", at="POST /v1/pools/*/drain")
-def a_drain_takes_anything(request: Request, wire: Wire) -> Exchange:
-    """A drain that is not the contract's drains."""
-    if set(request.json or {}) != {"deadline_ms"} or not str(request.json["deadline_ms"]).isdigit():
-        request.json = {"deadline_ms": 60_000}
-    yield None
+@answers("OC-CTRL-2034", "ORCH-2101", at="POST /v1/pools/*/drain")
+def a_drain_takes_anything(answer: Answer, request: Request, wire: Wire) -> None:
+    """A drain that is not the contract's is taken."""
+    if answer.status == 400:
+        answer.become(202)
 
 
 @answers("ORCH-2101", at="POST /v1/pools/*/drain")
@@ -113,13 +112,11 @@ def two_reloads_at_a_time(answer: Answer, request: Request, wire: Wire) -> None:
         answer.become(202)
 
 
-@exchanges("OC-CTRL-2034", "ORCH-2102", at="POST /v1/pools/*/reload")
-def a_reload_takes_anything(request: Request, wire: Wire) -> Exchange:
-    """A reload that is not the contract's reloads."""
-    given = (request.json or {}).get("new_model_ref")
-    if set(request.json or {}) != {"new_model_ref"} or not isinstance(given, str) or not given:
-        request.json = {"new_model_ref": "any-model"}
-    yield None
+@answers("OC-CTRL-2034", "ORCH-2102", at="POST /v1/pools/*/reload")
+def a_reload_takes_anything(answer: Answer, request: Request, wire: Wire) -> None:
+    """A reload that is not the contract's is taken."""
+    if answer.status == 400:
+        answer.become(202)
 
 
 @answers("OC-CTRL-2061", "ORCH-3096", "ORCH-3044", at=CAPABILITIES)
