@@ -192,7 +192,8 @@ async def _serve(
             if any(replica.mask.devices for pool in core.pools.values() for replica in pool.replicas.values()):
                 watching = group.create_task(watch_gpus(list(core.pools.values()), look=read_gpus))
                 serving.add_done_callback(lambda _: watching.cancel())
-            group.create_task(_announce(config, port, orchestrator, is_open=token is None))
+            announcing = group.create_task(_announce(config, port, orchestrator, is_open=token is None))
+            serving.add_done_callback(lambda _: announcing.cancel())  # it may be stopped before its pools have come up
     finally:
         policies.close()
         await runner.cleanup()

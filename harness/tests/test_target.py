@@ -17,7 +17,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         known = self.headers.get("Authorization") == "Bearer " + os.environ["LLORCH_API_TOKEN"]
         config = json.load(open(sys.argv[1])) if len(sys.argv) > 1 else None
-        body = json.dumps({"engines": [], "config": config}).encode()
+        cache = os.environ.get("LLAMA_ORCH_CACHE_DIR")
+        body = json.dumps({"engines": [], "config": config, "cache": cache}).encode()
         self.send_response(200 if known else 401)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -79,6 +80,16 @@ def test_a_server_that_has_ended_is_started_again(servers: Servers) -> None:
 
 def test_a_server_of_ones_own_is_shared_with_nobody(servers: Servers) -> None:
     assert servers.start({}).url != servers.start({}).url
+
+
+def test_a_server_that_looks_for_what_is_not_there_leaves_the_users_cache_alone(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLAMA_ORCH_CACHE_DIR", "/of/the/user")
+
+    assert "/of/the/user" == servers.start({}).capabilities()["cache"]
+    own = Path(servers.start({}, has_own_cache=True).capabilities()["cache"])
+    assert own.is_relative_to(tmp_path)
 
 
 def test_all_servers_are_stopped_in_the_end(servers: Servers) -> None:

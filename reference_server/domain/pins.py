@@ -3,17 +3,20 @@
 Source: OC-CONFIG-6021.
 """
 
+import re
+
 from reference_server.domain.faults import Fault
+
+BUILD = r"(\.0)*([-+ ].*)?"
 
 
 def require_pinned(pinned: str | None, reported: str) -> Fault | None:
     """Why an engine may not serve; None where it may.
 
-    What follows the pinned version behind `-`, `+` or a blank is how it was built. # b11434 → b11434-src.b0a2feb6
+    What follows the pinned version behind `-`, `+` or a blank is how it was built, and zeros at the end say nothing.
+    # b11434 → b11434-src.b0a2feb6, 2.51 → 2.51.0
     """
-    if pinned is None or reported == pinned:
-        return None
-    if reported.startswith(pinned) and reported[len(pinned)] in "-+ ":
+    if pinned is None or re.fullmatch(re.escape(pinned) + BUILD, reported):
         return None
     text = (
         f"the engine is version {reported}, and the pool pins {pinned}: run that version, or change "

@@ -6,7 +6,9 @@ notes what it is told and starts a stand-in where it would start a container.
 
 import hashlib
 import json
+import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 
 from reference_server.domain.pins import require_pinned
 from reference_server.policy.tests.far_end import FarEnd, far_end
-from reference_server.provision.tests.programs import Programs
+from reference_server.provision.tests.programs import CMAKE_THAT_NEVER_ENDS, Programs
 from reference_server.provision.tests.test_binaries import tar
 from reference_server.runtime.orphans import MARK, mark
 from reference_server.tests.test_pool_failures import health, refusal
@@ -123,6 +125,25 @@ def test_stand_in_container_is_pulled_run_on_loopback_and_removed(
     assert [gone, name] == [line[2] for line in calls if line[0] == "rm"]
 
 
+@pytest.mark.req("ORCH-3200", "ORCH-3035")
+def test_a_server_that_is_stopped_while_it_brings_an_engine_ends_and_takes_the_build_with_it(
+    tmp_path: Path, programs: Programs, repository: Any
+) -> None:
+    begun = tmp_path / "begun"
+    os.mkfifo(begun)
+    programs.add("cmake", CMAKE_THAT_NEVER_ENDS.format(begun=str(begun)))
+    mode = {"mode": "source", "git": str(tmp_path / "repository"), "commit": repository()}
+    command = ["serve", "--ephemeral", "--port", "0", "--config", written(tmp_path, {"provisioning": mode})]
+
+    line = [sys.executable, "-m", "reference_server", *command]
+    with subprocess.Popen(line, stderr=subprocess.PIPE) as process, begun.open() as pipe:
+        assert pipe.readline()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        assert "" == pipe.read()  # the build has ended
+    assert 0 == process.returncode
+
+
 @pytest.mark.req("ORCH-3200", "ORCH-3202", "OC-CONFIG-6028")
 @pytest.mark.parametrize(
     ("provisioning", "other", "says"),
@@ -169,7 +190,9 @@ def test_an_engine_of_another_version_than_the_pinned_does_not_become_ready(tmp_
         ("b11434", "b11434", True),
         ("b11434", "b11434-src.b0a2feb6", True),
         ("0.32.0", "0.32.0+cpu", True),
-        ("0.32", "0.32.0", False),
+        ("2.51", "2.51.0", True),
+        ("0.32", "0.32.1", False),
+        ("0.3", "0.32.0", False),
         ("b1143", "b11434", False),
         ("b11434", "b11433", False),
     ],

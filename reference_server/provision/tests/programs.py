@@ -36,6 +36,16 @@ set_target_properties(llama-server PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_B
 """
 """Builds one C file as llama-server is built."""
 
+CMAKE_THAT_NEVER_ENDS = """
+if "--version" in sys.argv:
+    sys.exit(print("cmake version 3.30.1"))
+import signal
+pipe = open("{begun}", "w")
+print("begun", file=pipe, flush=True)
+signal.pause()
+"""
+"""A body for `Programs.add`: `begun` is a named pipe that is open for as long as the program runs."""
+
 
 class Programs:
     """A folder of recording programs.

@@ -2,8 +2,11 @@
 
 import gzip
 import io
+import json
+import signal
 import stat
 import subprocess
+import sys
 import tarfile
 import threading
 import zipfile
@@ -161,6 +164,49 @@ def test_a_disk_without_room_is_said_before_anything_is_fetched(far: FarEnd, mon
     with pytest.raises(NoRoomError, match="free the disk"):
         provisioner.install(recipe)
     assert [] == far.asked
+
+
+@pytest.mark.req("ORCH-3204", "ORCH-3042")
+def test_a_disk_that_fills_up_is_a_plain_error_and_leaves_nothing(far: FarEnd) -> None:
+    """The kernel's own full device in place of the partial file: each write to it is a real ENOSPC."""
+    recipe = prebuilt(far, PROGRAM)
+    part = cache.root() / "downloads" / f"{digest(PROGRAM).removeprefix('sha256:')[:12]}-engine.part"
+    part.parent.mkdir(parents=True)
+    part.symlink_to("/dev/full")
+
+    with pytest.raises(NoRoomError, match="No space left on device"):
+        provisioner.install(recipe)
+    assert [] == leftovers()
+    assert [] == list((cache.root() / "downloads").iterdir())
+    assert provisioner.install(recipe)  # and once there is room again, it is brought
+
+
+@pytest.mark.req("ORCH-3204")
+def test_ctrl_c_leaves_no_half_install_and_the_next_try_ends_it(far: FarEnd, tmp_path: Path) -> None:
+    is_asked, may_answer = threading.Event(), threading.Event()
+
+    def slow(_: Asked) -> tuple[int, dict[str, str], bytes]:
+        is_asked.set()
+        may_answer.wait(60)
+        return 200, {}, PROGRAM
+
+    far.answers["/engine"] = slow
+    mode = {"mode": "binary", "url": at(far, "/engine"), "sha256": digest(PROGRAM)}
+    pool = {"provisioning": mode, "replicas": [{"kind": "supervised", "model_file": "/m"}]}
+    outbound = {"schemes": ["http"], "private": ["127.0.0.1"]}
+    (tmp_path / "c.yaml").write_text(json.dumps({"experimental_cpu": True, "pools": [pool], "outbound": outbound}))
+    command = [sys.executable, "-m", "reference_server", "engines", "--config", str(tmp_path / "c.yaml"), "install"]
+
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as first:
+        assert is_asked.wait(60)
+        first.send_signal(signal.SIGINT)
+        _, said = first.communicate(timeout=60)
+    may_answer.set()
+    assert (130, True) == (first.returncode, "the cache holds no half install" in said), said
+    assert [] == leftovers()
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert 0 == done.returncode, done.stderr
+    assert ["files"] == [path.name for path in (cache.root() / "engines").glob("*/*/*") if path.is_dir()]
 
 
 @pytest.mark.req("ORCH-3203")

@@ -1,5 +1,6 @@
 """The `source` mode: by archive and by git at a commit. CMake, compiler and git are real; the source is a line of C."""
 
+import os
 import subprocess
 import threading
 from collections.abc import Callable
@@ -17,21 +18,12 @@ from reference_server.provision.errors import (
     StoppedError,
 )
 from reference_server.provision.source import Archive, Git
-from reference_server.provision.tests.programs import Programs
+from reference_server.provision.tests.programs import CMAKE_THAT_NEVER_ENDS, Programs
 from reference_server.provision.tests.test_binaries import at
 from reference_server.provision.tests.test_provision import digest, leftovers, source_archive
 from reference_server.provision.work import Work
 
 IMAGE = "ghcr.io/org/engine@sha256:" + "a" * 64
-
-
-CMAKE_THAT_NEVER_ENDS = """
-if "--version" in sys.argv:
-    sys.exit(print("cmake version 3.30.1"))
-open("{begun}", "w").close()
-import signal
-signal.pause()
-"""
 
 
 @pytest.mark.req("OC-CONFIG-6022", "ORCH-3201")
@@ -120,6 +112,7 @@ def test_a_build_that_is_called_off_ends_at_once_and_leaves_the_cache_as_it_was(
     programs: Programs, far: FarEnd, tmp_path: Path
 ) -> None:
     begun = tmp_path / "begun"
+    os.mkfifo(begun)
     programs.add("cmake", CMAKE_THAT_NEVER_ENDS.format(begun=str(begun)))
     far.answers["/src.tar.gz"] = (200, {}, source_archive())
     recipe, work = llamacpp.recipe(Archive(at(far, "/src.tar.gz"), digest(source_archive()))), Work()
@@ -133,9 +126,10 @@ def test_a_build_that_is_called_off_ends_at_once_and_leaves_the_cache_as_it_was(
 
     thread = threading.Thread(target=build)
     thread.start()
-    while not begun.exists() and thread.is_alive():
-        thread.join(0.02)
-    work.call_off()
+    with begun.open() as pipe:
+        assert pipe.readline()
+        work.call_off()
+        assert "" == pipe.read()  # the build has ended
     thread.join(30)
 
     assert [StoppedError] == [type(error) for error in ended]
