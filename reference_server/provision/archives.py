@@ -23,11 +23,20 @@ def unpack_tar(archive: Path, target: Path, *, bytes_max: int) -> None:
         with tarfile.open(archive) as tar:
             if sum(member.size for member in tar) > bytes_max:
                 raise ProvisionError(f"{archive.name}: unpacks to more than {bytes_max} bytes")
+            for member in tar:
+                if (member.issym() or member.islnk()) and not _stays(member.linkname):
+                    wrong = f"the link {member.name[:200]!r} would leave its folder"
+                    raise ProvisionError(f"{archive.name}: refused, {wrong}")
             tar.extractall(target, filter="data")
     except tarfile.FilterError as error:
         raise ProvisionError(f"{archive.name}: refused, a member would leave its folder: {error}") from error
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, OSError, EOFError, KeyError, ValueError, RecursionError) as error:  # a link to itself
         raise ProvisionError(f"{archive.name}: cannot be unpacked: {error}") from error
+
+
+def _stays(link: str) -> bool:
+    """Whether a link leads down only: Python's own filter has let others through (CVE-2025-4138, CVE-2025-4330)."""
+    return not link.startswith("/") and ".." not in link.split("/")
 
 
 def unpack(archive: Path, target: Path, *, bytes_max: int) -> None:
@@ -55,7 +64,7 @@ def _unpack_zip(archive: Path, target: Path, *, bytes_max: int) -> None:
 
 def _wrong_in_zip(member: zipfile.ZipInfo) -> str | None:
     name = member.filename
-    if name.startswith("/") or "\\" in name or ":" in name or ".." in name.split("/"):
+    if not name or name.startswith("/") or "\\" in name or ":" in name or ".." in name.split("/"):
         return "would leave its folder"
     if (kind := stat.S_IFMT(member.external_attr >> 16)) not in {0, stat.S_IFREG, stat.S_IFDIR}:
         return "is a link" if kind == stat.S_IFLNK else "is no file"

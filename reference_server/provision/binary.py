@@ -3,6 +3,7 @@
 Source: ORCH-3201, ORCH-3204, OC-CONFIG-6025.
 """
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,8 +61,8 @@ class Prebuilt:
             shutil.copyfile(fetched, staging / inner)
         else:
             archives.unpack(fetched, staging / "files", bytes_max=UNPACKED_BYTES_MAX)
-        program = (staging / inner).resolve()
-        if not program.is_file() or not program.is_relative_to(staging.resolve()):
+        program = Path(os.path.realpath(staging / inner))  # unlike `resolve`, this bears a link to itself
+        if not program.is_file() or not program.is_relative_to(os.path.realpath(staging)):
             raise ProvisionError(f"{self.url}: has no program {self.executable}; name the right `executable`")
         program.chmod(0o755)
         fetched.unlink()

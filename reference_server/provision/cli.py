@@ -33,6 +33,7 @@ def install(
     engine: EngineArgument = None,
     *,
     with_model: Annotated[bool, typer.Option("--with-model", help="Bring a small real model too (98 MB).")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Bring ENGINE, or the engines of the configuration's pools, unless the cache has them.
 
@@ -53,16 +54,18 @@ def install(
         )
     config: Config = context.obj or Config()
     try:
-        for recipe in _recipes(context, engine):
-            provisioner.install(recipe, may_install_packages=config.engines.install_packages)
+        may_install = config.engines.install_packages
+        made = [provisioner.install(one, may_install_packages=may_install) for one in _recipes(context, engine)]
         if with_model:
-            models.install()
+            made.append(models.install())
     except ProvisionError as error:
         say(f"llama-orch engines install: {error}")
         raise typer.Exit(EXIT_FAILED) from None
     except KeyboardInterrupt:
         say("interrupted; the cache holds no half install")
         raise typer.Exit(130) from None
+    if as_json:
+        typer.echo(json.dumps(made, indent=2))
 
 
 @app.command()

@@ -97,6 +97,7 @@ ESCAPES = {
     "tar-parent": tar("../escaped"),
     "tar-link-out": tar("bin/link", link="/etc/passwd"),
     "tar-link-parent": tar("bin/link", link="../../../../etc/passwd"),
+    "tar-link-by-a-link": tar("~", link="a/../.."),
     "zip-parent": zipped("../escaped"),
     "zip-inner-parent": zipped("bin/../../escaped"),
     "zip-absolute": zipped("/tmp/escaped"),  # noqa: S108 - what an attacker would write
@@ -124,6 +125,8 @@ def test_an_archive_that_would_escape_or_is_none_is_refused_and_leaves_nothing(
 def test_an_archive_without_the_program_that_is_named_is_refused(far: FarEnd) -> None:
     with pytest.raises(ProvisionError, match="has no program"):
         provisioner.install(prebuilt(far, tar("bin/llama-server"), "bin/other"))
+    with pytest.raises(ProvisionError, match=r"has no program|cannot be unpacked"):
+        provisioner.install(prebuilt(far, tar("bin/other", link="other"), "bin/other"))  # a link to itself
     assert [] == leftovers()
 
 
