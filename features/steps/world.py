@@ -13,7 +13,7 @@ from harness.checks.metrics import Scrape, parse
 from harness.client import POLL_MS, Client, fresh_id
 from harness.history import Exchange, History, Stream
 from harness.lateness import Stopwatch, require_within
-from harness.outcome import HangError, NotTestableError, TooLateError
+from harness.outcome import HangError, LateError, NotTestableError, TooLateError
 from harness.service import Service
 from harness.stream_reader import StreamReader
 from harness.target import Servers, Target
@@ -183,12 +183,14 @@ class World:
 
         Raises:
             TooLateError: it came later, or had not come by then: the sentence does not hold, whatever comes yet.
-            LateError: it came later, and the harness itself was late by more than that.
+            LateError: it came later, or not for long, and the harness itself was late by more than that.
         """
         watch = self.stopwatch()
         while not (value := condition()):
             if watch.is_over(within_ms):
                 raise TooLateError(f"{watch.hang(what)}; it has {within_ms:.0f} ms")
+            if watch.elapsed_ms > within_ms + END_MS:
+                raise LateError(str(watch.hang(what)))
             self.client.pump(wait_ms=POLL_MS)
         self.judge(watch, within_ms, what=what, figure=figure)
         return value
