@@ -1,12 +1,15 @@
 """The defects as a whole: what they break, and what nothing breaks."""
 
+from collections.abc import Iterable
+
 import pytest
 
-from harness import requirements
+from harness import requirements, trace
 from harness.saboteur import off_wire, plan
 from harness.saboteur.defect import Defect, Wire, answers
 from harness.saboteur.defects import DEFECTS
 from harness.saboteur.message import Request
+from harness.trace import Entry
 
 WANTED = 60
 
@@ -70,3 +73,22 @@ def test_a_defect_that_raises_is_remembered_and_changes_nothing() -> None:
 
 def test_the_plan_knows_only_defects_that_there_are() -> None:
     assert [] == [defect for defect in plan.load() if defect not in DEFECTS]
+
+
+def without_scenario(entries: Iterable[Entry]) -> list[str]:
+    """The MUST sentences that show on the wire, and that no scenario names."""
+    musts = [entry for entry in entries if entry["level"] == "MUST" and off_wire.load().why(entry["id"]) is None]
+    return [entry["id"] for entry in musts if not entry["scenarios"]]
+
+
+@pytest.mark.req("HME-042")
+def test_every_sentence_that_shows_on_the_wire_has_a_scenario() -> None:
+    """What a defect can break shows there; all else stands off the wire with its reason."""
+    assert [] == without_scenario(trace.load().values())
+
+
+@pytest.mark.req("HME-042", "OC-TEST-7006")
+def test_a_sentence_without_a_scenario_is_found() -> None:
+    entries = [{**entry, "scenarios": []} if entry["id"] == "ORCH-3026" else entry for entry in trace.load().values()]
+
+    assert ["ORCH-3026"] == without_scenario(entries)
