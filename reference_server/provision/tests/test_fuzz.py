@@ -58,8 +58,8 @@ def test_no_archive_writes_outside_its_folder(name: str, target: str, mode: int,
             archives.unpack(archive, folder, bytes_max=10_000)
         written = [path for path in Path(outside).rglob("*") if path not in {archive, folder, folder.parent}]
         assert all(path.is_relative_to(folder) for path in written), written
-        ends = [Path(os.path.realpath(path)) for path in written]
-        assert all(path.is_relative_to(os.path.realpath(folder)) for path in ends), ends
+        ends = [Path(os.path.realpath(path)) for path in written if path.exists()]  # a loop leads nowhere
+        assert all(path.is_relative_to(os.path.realpath(folder)) for path in ends), (name, target, mode, is_zip, ends)
 
 
 @pytest.mark.req("ORCH-3202")
