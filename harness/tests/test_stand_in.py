@@ -1,13 +1,14 @@
 """What counts as a stand-in, and that a run on a real engine refuses one before any scenario."""
 
 import json
+import os
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 
-from harness.conform import Selection, command
+from harness.conform import ALONE, Selection, command
 from harness.stand_in import REQUIRE_ENGINE_ENV, REQUIRE_ENV, is_real_required, why_not_required, why_stand_in
 from harness.tests.tiny_server import TinyServer, answer
 
@@ -84,6 +85,7 @@ def test_a_run_that_requires_a_real_engine_refuses_a_stand_in(monkeypatch: pytes
             command(Selection(url=server.url, keyword="the_same_seed_gives")),
             capture_output=True,
             text=True,
+            env={**os.environ, **ALONE},
             check=False,
         )
         asked = [head.split(b"\r\n")[0] for head in server.requests]
