@@ -6,7 +6,7 @@ from typing import Any
 from pytest_bdd import parsers, then, when
 
 from features.steps.drains import health
-from features.steps.world import END_MS, World
+from features.steps.world import World
 from harness.client import fresh_id
 from harness.expect import assert_ended_well, assert_error, assert_status
 from harness.history import Origin
@@ -167,5 +167,8 @@ def the_gauge_says(world: World, state: str) -> None:
 @then(parsers.parse("the pool is unloaded within {within_ms:d} ms of it"))
 def the_pool_is_unloaded(world: World, within_ms: int) -> None:
     watch, deadline_ms = world.notes["retired"], world.notes["retired_deadline_ms"]
-    world.wait(lambda: not health(world)["live"], what="the pool to be unloaded", deadline_ms=END_MS)
+    left_ms = max(0.0, deadline_ms + within_ms - watch.elapsed_ms)
+    world.wait_within(
+        lambda: not health(world)["live"], left_ms, what="the pool to be unloaded", figure="unload_wait_ms"
+    )
     world.judge(watch, deadline_ms + within_ms, what="the unloading of the pool", figure="unload_ms")

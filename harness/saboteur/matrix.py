@@ -50,6 +50,7 @@ class Matrix:
         defects: that were to be planted, by id.
         rows: the cells of each defect, by check.
         harmed: checks that do not pass unharmed, with what they said.
+        not_judged: checks that could not tell unharmed, because the harness itself was late.
         checks: every check that was to run, by id.
         off_wire: checks that no defect on the wire can fail, with the reason.
         is_whole: every defect was to be planted: only then a check that has found nothing can be told.
@@ -60,6 +61,7 @@ class Matrix:
     is_whole: bool = True
     rows: dict[str, dict[str, Cell]] = field(default_factory=dict)
     harmed: dict[str, str] = field(default_factory=dict)
+    not_judged: dict[str, str] = field(default_factory=dict)
     not_applicable: dict[str, str] = field(default_factory=dict)
     checks: dict[str, Planned] = field(default_factory=dict)
 
@@ -74,6 +76,8 @@ class Matrix:
         if defect == CONTROL:
             if entry.outcome is Outcome.NOT_APPLICABLE:
                 self.not_applicable[check] = entry.message
+            elif entry.outcome is Outcome.UNKNOWN:
+                self.not_judged[check] = entry.message
             elif entry.outcome not in (Outcome.PASS, Outcome.WARN):
                 self.harmed[check] = f"{entry.outcome}: {entry.message}"
             return
@@ -126,8 +130,18 @@ class Matrix:
 
     @property
     def survivors(self) -> list[str]:
-        """Defects that fired, and that no check of their own requirement has found."""
-        return [defect for defect in self.planted if not self.killers(defect)]
+        """Defects that fired, and that no check of their own requirement has found, though one could tell."""
+        return [defect for defect in self.planted if not self.killers(defect) and defect not in self.undecided]
+
+    @property
+    def undecided(self) -> dict[str, str]:
+        """Defects that were found by nobody, while a check of their requirement could not tell, and why."""
+        found = {}
+        for defect in self.planted:
+            late = [cell.message for cell in self.of(defect) if cell.is_own and cell.outcome is Outcome.UNKNOWN]
+            if late and not self.killers(defect):
+                found[defect] = late[0]
+        return found
 
     @property
     def never_fired(self) -> dict[str, str]:
@@ -147,7 +161,7 @@ class Matrix:
         if not self.is_whole:
             return []
         worked = {cell.check for cell in self.cells if cell.by_step}
-        excused = {*self.off_wire, *self.not_applicable}
+        excused = {*self.off_wire, *self.not_applicable, *self.not_judged}
         musts = {check for check, planned in self.checks.items() if planned.severity == "MUST"}
         return sorted(musts - worked - excused)
 
@@ -156,8 +170,3 @@ class Matrix:
         """Checks that are said to be off the wire and have found a defect, or are no checks."""
         worked = {cell.check for cell in self.cells if cell.by_step}
         return sorted(set(self.off_wire) & worked) if self.is_whole else []
-
-    @property
-    def holds(self) -> bool:
-        """Every defect is killed, every check has killed, and the unharmed server is green."""
-        return bool(self.planted) and not any((self.survivors, self.never_fired, self.harmed, self.idle, self.stale))

@@ -91,10 +91,11 @@ class ProofReport:
 
 
 def exit_code_of(matrix: Matrix) -> int:
-    """0 proved; 1 a defect survived or a check has found none; 3 a defect was not planted after all."""
+    """0 proved; 1 a defect survived or a check has found none; 3 a defect was not planted, or nobody could tell."""
     if matrix.survivors or matrix.idle or matrix.harmed or matrix.stale:
         return EXIT_FAIL
-    return EXIT_PASS if matrix.planted and not matrix.never_fired else EXIT_COULD_NOT_RUN
+    is_told = matrix.planted and not (matrix.never_fired or matrix.not_judged or matrix.undecided)
+    return EXIT_PASS if is_told else EXIT_COULD_NOT_RUN
 
 
 def blocks(matrix: Matrix) -> Iterator[str]:
@@ -131,6 +132,8 @@ def summary(matrix: Matrix) -> Iterator[str]:
     yield from (
         f"[bold red]not planted[/]  {d}: it never fired ({escape(why)})" for d, why in matrix.never_fired.items()
     )
+    for name, why in {**matrix.not_judged, **matrix.undecided}.items():
+        yield f"[magenta]not judged[/]  {name}: {escape(why.splitlines()[0])}"
     for check, why in matrix.harmed.items():
         yield f"[bold red]red without a defect[/]  {check}: {escape(why.splitlines()[0])}"
     yield from (f"[bold red]finds nothing[/]  {check}: a MUST check that no defect can fail" for check in matrix.idle)
@@ -153,6 +156,7 @@ def as_json(matrix: Matrix, *, exit_code: int) -> dict[str, Any]:
         "killed": matrix.killed,
         "survivors": matrix.survivors,
         "never_fired": matrix.never_fired,
+        "not_judged": {**matrix.not_judged, **matrix.undecided},
         "red_without_defect": matrix.harmed,
         "checks_that_find_nothing": matrix.idle,
         "wrongly_off_wire": matrix.stale,

@@ -45,7 +45,7 @@ def test_a_failure_of_a_check_of_its_requirement_kills() -> None:
 
 
 @pytest.mark.req("OC-TEST-7094")
-@pytest.mark.parametrize("outcome", [Outcome.PASS, Outcome.WARN, Outcome.HANG, Outcome.NOT_TESTABLE, Outcome.UNKNOWN])
+@pytest.mark.parametrize("outcome", [Outcome.PASS, Outcome.WARN, Outcome.HANG, Outcome.NOT_TESTABLE])
 def test_nothing_but_a_failure_kills_what_breaks_a_must(outcome: Outcome) -> None:
     matrix = proof(ran(outcome))
 
@@ -122,3 +122,16 @@ def test_the_page_takes_no_text_for_markup() -> None:
     matrix.harmed["area/one"] = "FAIL: <script>alert(1)</script>"
 
     assert "<script>" not in page(as_json(matrix, exit_code=1))
+
+
+@pytest.mark.req("OC-TEST-7094")
+def test_what_could_not_be_told_is_neither_killed_nor_a_survivor() -> None:
+    matrix = proof(ran(Outcome.UNKNOWN), ran(Outcome.UNKNOWN, planned(row="~none"), fired=0))
+
+    assert ([], [], ["lie"], ["area/one"]) == (
+        matrix.killed,
+        matrix.survivors,
+        list(matrix.undecided),
+        list(matrix.not_judged),
+    )
+    assert 3 == exit_code_of(matrix)
