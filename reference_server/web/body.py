@@ -54,7 +54,12 @@ async def read(request: web.Request, shape: type[T]) -> T:
 
 async def _bytes_of(request: web.Request) -> bytes:
     if request.content.is_eof():  # it came with its head, as small ones do: there is nothing to wait for
-        return await request.read()
+        raw = request.content.read_nowait()
+        while not request.content.at_eof():
+            raw += request.content.read_nowait()
+        if len(raw) > request.client_max_size:
+            raise web.HTTPRequestEntityTooLarge(request.client_max_size)
+        return raw
     try:
         async with asyncio.timeout(request.app[CONFIG].config.http.body_ms / 1000):
             return await request.read()

@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
-from reference_server.runtime.readers import Reader
+from reference_server.runtime.readers import FRAMES_PER_READ, Reader
 from reference_server.web import sse
 
 
@@ -80,6 +80,9 @@ class Outlet:
         reader, connection = self._reader, self._connection
         while not (is_stalled := connection.writing_paused) and (frames := reader.take(hold_end=True)):
             self._write(sse.encode(frames))
+            if len(frames) < FRAMES_PER_READ and reader.task.state != "canceled":  # then some may have been left out
+                is_stalled = connection.writing_paused
+                break
         if is_stalled != self._is_stalled or reader.is_at_end:
             self._is_stalled = is_stalled
             self._woken()
