@@ -9,6 +9,7 @@ Source: ORCH-2002, ORCH-3026, OC-CTRL-2012, OC-CTRL-2020 … 2022.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,8 @@ from reference_server.domain.transcript import Frame, TokenFrame
 
 FRAMES_PER_READ = 512  # at some 60 bytes a frame one write stays near 32 KiB
 
+log = logging.getLogger(__name__)
+
 SETTLE_S = 0.25  # how long a cancel waits for its readers to have written all that came before
 
 
@@ -26,7 +29,7 @@ class Reader:
 
     Attributes:
         abort: set by the edge: cuts the connection of a reader that takes nothing.
-        on_growth: set by the edge: called when there may be frames to take. Must not raise.
+        on_growth: set by the edge: called when there may be frames to take. What it raises ends this reader alone.
     """
 
     def __init__(self, task: Task, *, start: int) -> None:
@@ -67,8 +70,15 @@ class Reader:
 
     def wake(self) -> None:
         """There may be frames to take."""
-        if self.on_growth is not None:
+        if self.on_growth is None:
+            return
+        try:
             self.on_growth()
+        except Exception:  # rule 1: it is the decoding of all readers that called this
+            log.exception("defect while writing to a reader")
+            self.on_growth = None
+            if self.abort is not None:
+                self.abort()
 
 
 class Readers:

@@ -143,6 +143,24 @@ async def test_a_cancel_is_answered_after_its_readers_are_gone_and_cuts_one_that
             assert cut.is_set()
 
 
+@pytest.mark.req("ORCH-2010")
+async def test_a_defect_in_one_readers_writing_ends_that_reader_and_neither_the_task_nor_another() -> None:
+    async with running(lambda: Mock(SLOW)) as subject:
+        task = await subject.submit(request(max_tokens=1_000))
+        cut, grown = asyncio.Event(), asyncio.Event()
+
+        def broken() -> None:
+            raise ZeroDivisionError
+
+        with subject.open_reader(task, start=0) as one, subject.open_reader(task, start=0) as other:
+            one.abort, one.on_growth = cut.set, broken
+            await cut.wait()
+            other.on_growth = grown.set
+            await grown.wait()
+
+        assert "running" == task.state
+
+
 @pytest.mark.req("ORCH-2010", "OC-CORE-1017")
 @pytest.mark.parametrize(("cancels", "state"), [(True, "canceled"), (False, "running")])
 async def test_the_last_reader_that_leaves_cancels_only_where_the_task_asked_for_it(cancels: bool, state: str) -> None:
