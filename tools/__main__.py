@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     join.add_argument("--json", action="store_true", help="for a machine")
     bench = verbs.add_parser("bench", help="what the hop costs; takes some minutes of an otherwise idle machine")
-    bench.add_argument("--rounds", type=int, default=3)
+    bench.add_argument("--rounds", type=int, default=3, help="all figures so many times; 1 is a glance (default: 3)")
     verified = verbs.add_parser("compat", help="run tests and features on an installed engine, and write what passed")
     verified.add_argument("engine", choices=("llamacpp", "vllm", "triton"))
     soak = verbs.add_parser("flakes", help="the whole suite again and again; its verdicts compared")
