@@ -10,6 +10,24 @@ Feature: Engine faults
     Then it ended with WORKER_RESET, retriable, after 5 tokens
     And its answer tells the error of the stream
 
+  @ORCH-2006 @OC-CTRL-2030 @OC-CTRL-2032 @ORCH-2009
+  Scenario: a task that every replica failed is told so, and the next one is served
+    Given a server whose engine fails after 5 tokens
+    When a task of 20 tokens is submitted
+    And its stream is read to the end
+    Then it ended with REPLICA_EXHAUSTED, retriable, after 5 tokens
+    And its answer tells the error of the stream
+    And a task of 4 tokens still ends well
+
+  @ORCH-2006 @OC-CTRL-2030 @OC-CTRL-2032 @ORCH-2009
+  Scenario: a defect of the server ends its task as one, and the next one is served
+    Given a server whose adapter has a defect after 5 tokens
+    When a task of 20 tokens is submitted
+    And its stream is read to the end
+    Then it ended with INTERNAL, not retriable, after 5 tokens
+    And its answer tells the error of the stream
+    And a task of 4 tokens still ends well
+
   @ORCH-3016 @OC-CORE-1022 @OC-CTRL-2032
   Scenario: an engine that stands still is ended by the watchdog
     Given a server whose engine stands still after 5 tokens

@@ -108,6 +108,17 @@ def a_server_whose_engine_dies(world: World, tokens: int) -> None:
     _use_stand_in(world, {"die_after_tokens": tokens})
 
 
+@given(parsers.parse("a server whose engine fails after {tokens:d} tokens"))
+def a_server_whose_engine_fails(world: World, tokens: int) -> None:
+    """It answers with an error of its own, and lives on."""
+    _use_stand_in(world, {"fail_after_tokens": tokens})
+
+
+@given(parsers.parse("a server whose adapter has a defect after {tokens:d} tokens"))
+def a_server_with_a_defect(world: World, tokens: int) -> None:
+    _use_stand_in(world, {"defect_after_tokens": tokens})
+
+
 @given(parsers.parse("a server whose engine stands still after {tokens:d} tokens"))
 def a_server_whose_engine_stands_still(world: World, tokens: int) -> None:
     _use_stand_in(world, {"stall_after_tokens": tokens}, watchdog={"idle_ms": 200})

@@ -268,6 +268,21 @@ def it_ended_after(world: World, code: str, tokens: int) -> None:
     assert tokens == len(world.stream("task").tokens), world.stream("task")
 
 
+@then(parsers.parse("it ended with {code}, not retriable, after {tokens:d} tokens"))
+def it_ended_for_good(world: World, code: str, tokens: int) -> None:
+    stream = world.read_to_end("task")
+    assert_ended_with(stream, code)
+    assert stream.terminal is not None
+    assert False is stream.terminal.payload.get("retriable"), stream.terminal.data
+    assert tokens == len(stream.tokens), stream
+
+
+@then(parsers.parse("a task of {tokens:d} tokens still ends well"))
+def a_task_still_ends_well(world: World, tokens: int) -> None:
+    world.admit("after", world.body(max_tokens=tokens))
+    assert_ended_well(world.read_to_end("after"))
+
+
 @then(parsers.parse("it ended with {code}, retriable, after {tokens:d} tokens or more"))
 def it_ended_after_some(world: World, code: str, tokens: int) -> None:
     it_ends_retriable(world, code)

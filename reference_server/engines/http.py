@@ -33,6 +33,7 @@ from reference_server.engines.stream import StreamConnection
 CONNECT_LIMIT_S = 5.0
 ANSWER_LIMIT_S = 30.0  # for everything but a stream
 ERROR_BYTES_MAX = 64 * 1024  # of an error's body, that are looked at
+NAME_OF_ERROR = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 ErrorOf = Callable[[int, bytes], EngineError]
 
@@ -185,9 +186,14 @@ def frame_of(data: bytes) -> dict[str, Any]:
     return frame
 
 
+def name_of_error(kind: object) -> str:
+    """An engine's name for an error; `unknown` for what is no name, because it may quote the prompt (OC-ADAPT-5022)."""
+    return kind if isinstance(kind, str) and NAME_OF_ERROR.fullmatch(kind) else "unknown"
+
+
 def error_by_status(status: int, kind: str) -> EngineError:
     """What a status means on every engine; an engine's own text is not passed on, only its name for the error is."""
-    text = f"{status} {kind[:64]}"
+    text = f"{status} {name_of_error(kind)}"
     if status in {429, 503}:
         return EngineBusyError(text)
     if 400 <= status < 500 or status == 501:

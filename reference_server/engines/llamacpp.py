@@ -40,6 +40,7 @@ from reference_server.engines.http import (
     frame_of,
     in_order,
     member,
+    name_of_error,
     numbers,
     samples,
 )
@@ -261,7 +262,7 @@ def _error_of(status: int, raw: bytes) -> EngineError:
     """What an error answer means; its text is the engine's own and is not passed on, only its type is."""
     try:
         error = msgspec.json.decode(raw)["error"]
-        kind = str(error["type"])[:64]
+        kind = name_of_error(error["type"])
         status = int(error.get("code", status))
         if TOO_LARGE in str(error.get("message")):
             return EngineRefusedError(f"400 {kind}: an input is larger than the engine's batch", status=400)

@@ -20,6 +20,7 @@ from reference_server.domain.replica import ReplicaFacts
 from reference_server.engines.base import (
     Completion,
     EngineEvent,
+    EngineFaultError,
     EngineLostError,
     EngineRefusedError,
     Finished,
@@ -65,6 +66,13 @@ class Mock:
         self._started_s = time.monotonic()
         self._slots = asyncio.Semaphore(settings.slots)
         self.active: set[str] = set()
+        faults = (
+            settings.die_after_tokens,
+            settings.stall_after_tokens,
+            settings.fail_after_tokens,
+            settings.defect_after_tokens,
+        )
+        self._faults = [tokens for tokens in faults if tokens is not None]
 
     async def readiness(self) -> Readiness:
         """`loading` for `preload_ms` after the start."""
@@ -146,14 +154,16 @@ class Mock:
         start_s, sent = loop.time(), 0
         while sent < total:
             due = total if settings.token_ms == 0 else int((loop.time() - start_s) * 1000 / settings.token_ms)
-            due = min(
-                due, total, *(n for n in (settings.die_after_tokens, settings.stall_after_tokens) if n is not None)
-            )
+            due = min(due, total, *self._faults)
             if due > sent:
                 yield Tokens(tuple(pieces.take(due - sent)))
                 sent = due
             if sent == settings.die_after_tokens:
                 raise EngineLostError("the mock died, as its settings ask")
+            if sent == settings.fail_after_tokens:
+                raise EngineFaultError("500 mock_error, as its settings ask")
+            if sent == settings.defect_after_tokens:
+                raise ZeroDivisionError
             if sent == settings.stall_after_tokens:
                 await loop.create_future()
             if sent < total:

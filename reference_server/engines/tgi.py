@@ -28,7 +28,7 @@ from reference_server.engines.base import (
     Took,
     Usage,
 )
-from reference_server.engines.http import HttpClient, frame_of, member, samples
+from reference_server.engines.http import HttpClient, frame_of, member, name_of_error, samples
 from reference_server.engines.sampling import PROFILES
 
 UNTOLD = -1  # of tokens_in: version 2 did not tell
@@ -168,7 +168,7 @@ def _error_of(status: int, raw: bytes) -> EngineError:
         answer = msgspec.json.decode(raw)
     except msgspec.DecodeError:
         answer = None
-    kind = str((member(answer, "error_type") if isinstance(answer, dict) else None) or "unknown")[:64]
+    kind = name_of_error(member(answer, "error_type") if isinstance(answer, dict) else None)
     text = f"{status} {kind}"
     if kind == "overloaded" or status in {429, 503}:
         return EngineBusyError(text)
