@@ -48,6 +48,7 @@ from reference_server.store.memory import MemoryStore
 from reference_server.store.recorder import Recorder
 from reference_server.store.sqlite import SCHEMA, SqliteStore
 from reference_server.telemetry import log
+from reference_server.telemetry.emission import why_not_emitted
 from reference_server.telemetry.metrics import Metrics
 from reference_server.web import artifacts, catalog, server
 from reference_server.web.artifacts import Tracer
@@ -180,6 +181,7 @@ async def _serve(
                 start_limit_ms=start_limit_ms(engine),
                 pinned=pool.provisioning.version if pool.provisioning else None,
                 changed=orchestrator.settle_effects,
+                why_not_emitted=partial(why_not_emitted, metrics, pool.id, replica_id(pool, number)),
                 rng=random.Random(),  # noqa: S311 - jitter
             )
     await asyncio.to_thread(end_orphans)

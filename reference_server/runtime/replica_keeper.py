@@ -45,6 +45,9 @@ class ReplicaKeeper:
         engine: set while the replica is up.
         usage: what the engine's own metrics last said.
         first_outcome: set when the first preload has succeeded or failed.
+
+    Args:
+        why_not_emitted: the part of the self-test that shows metrics and log; None = both work.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class ReplicaKeeper:
         start_limit_ms: int,
         pinned: str | None = None,
         changed: Callable[[], None],
+        why_not_emitted: Callable[[], str | None] = lambda: None,
         rng: random.Random,
     ) -> None:
         self.pool_id = pool_id
@@ -69,6 +73,7 @@ class ReplicaKeeper:
         self._start_limit_s = start_limit_ms / 1000
         self._pinned = pinned
         self._changed = changed
+        self._why_not_emitted = why_not_emitted
         self._rng = rng
         self._suspected = asyncio.Event()
         self._switches: asyncio.Queue[_Switch] = asyncio.Queue()
@@ -183,6 +188,8 @@ class ReplicaKeeper:
                 raise FaultError(fault)
             times = self._core.pools[self.pool_id].times
             report = await pass_self_test(engine, f"preload-{self.replica_id}", facts, times)
+            if (why := self._why_not_emitted()) is not None:
+                raise SelfTestError(why)
         self.engine, self.usage = engine, await self._usage_of(engine)
         log.info("replica %s passed its self-test: %s", self.replica_id, report)
         fault = self._core.replica_preloaded(self.pool_id, self.replica_id, facts, now_ms())

@@ -37,12 +37,16 @@ _json = msgspec.json.Encoder()
 class Lines:
     """Lines on their way to standard error; inside an event loop those of one turn of it go together.
 
+    Lines that cannot be written are gone: a full disk costs the log, not the server.
+
     Attributes:
         level: of the least that is written.
+        last_error: why the last lines could not be written; None = they were.
     """
 
     def __init__(self) -> None:
         self.level = logging.INFO
+        self.last_error: str | None = None
         self._adding = threading.Lock()
         self._waiting: list[bytes] = []
 
@@ -65,9 +69,15 @@ class Lines:
         """Write what waits."""
         with self._adding:
             lines, self._waiting = self._waiting, []
-        if lines:
+        if not lines:
+            return
+        try:
             sys.stderr.buffer.write(b"\n".join(lines) + b"\n")
             sys.stderr.buffer.flush()
+        except (OSError, ValueError) as error:  # ValueError: it is closed
+            self.last_error = str(error)
+        else:
+            self.last_error = None
 
 
 LINES = Lines()

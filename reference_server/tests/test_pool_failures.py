@@ -10,7 +10,7 @@ from urllib.error import HTTPError
 
 import pytest
 
-from reference_server.tests.test_serve import call, server, task
+from reference_server.tests.test_serve import call, command, server, task, without_token
 
 
 @contextmanager
@@ -86,3 +86,24 @@ def test_stand_in_a_driver_fault_is_counted_apart_and_leads_to_a_restart(
         if text.startswith("driver_faults_total{") and f'reason="{reason}"' in text
     ]
     assert float(series.rpartition(" ")[2]) >= 1
+
+
+@pytest.mark.req("ORCH-3049")
+def test_a_pool_whose_log_cannot_be_written_is_not_ready_and_the_server_goes_on() -> None:
+    """`/dev/full` is a real device without room."""
+    with Path("/dev/full").open("wb") as full:
+        process = subprocess.Popen(
+            command("--port", "0"), stdout=subprocess.PIPE, stderr=full, text=True, env=without_token()
+        )
+    try:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        shown = health(ready["url"])
+        alive = json.loads(call(f"{ready['url']}/healthz"))
+    finally:
+        process.kill()
+        process.communicate(timeout=10)
+
+    assert {"default": False} == ready["pools_ready"]
+    assert (False, "ok") == (shown["ready"], alive["status"])
+    assert "the log cannot be written" in shown["last_error"]

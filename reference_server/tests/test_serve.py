@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -93,6 +94,44 @@ def test_every_log_line_of_a_task_has_the_contracted_fields_and_no_secret_is_any
     assert ["task admitted", "task started", "task ended"] == [line["event"] for line in lines]
     assert [] == [error.message for line in lines for error in validator.iter_errors(line)]
     assert PLANTED not in stdout + stderr + metrics
+
+
+def error_of(url: str, data: bytes | None, token: str | None) -> tuple[int, str]:
+    """Status, and everything that was answered with it."""
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    request = urllib.request.Request(url, data, headers)  # noqa: S310 - http, and our own
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=30)  # noqa: S310 - http, and our own
+    answer = refused.value
+    return answer.code, f"{answer.headers}{answer.read().decode()}"
+
+
+@pytest.mark.req("OC-CTRL-2041", "ORCH-2006")
+def test_no_error_answer_repeats_a_token_or_a_prompt() -> None:
+    """Of requests with the planted text in them: as their token, their prompt, a field's value, or bare bytes."""
+    secret = "planted-token-1c9e"
+    bodies = {
+        "cut": json.dumps(task()).encode()[:-5],
+        "no object": json.dumps([PLANTED]).encode(),
+        "wrong type": json.dumps(task(max_tokens=PLANTED)).encode(),
+        "wrong value": json.dumps(task(priority=PLANTED)).encode(),
+        "another prompt type": json.dumps(task(prompt=[PLANTED])).encode(),
+        "too long": json.dumps(task(ctx=1_000_000_000)).encode(),
+        "no such model": json.dumps(task(model_ref="nobody-has-it")).encode(),
+        "deadline": json.dumps(task(deadline_ms=-1)).encode(),
+    }
+    with server(LLORCH_API_TOKEN=secret) as (process, url):
+        answers = {name: error_of(f"{url}/v1/tasks", body, secret) for name, body in bodies.items()}
+        answers["no token"] = error_of(f"{url}/v1/tasks", bodies["cut"], None)
+        answers["wrong token"] = error_of(f"{url}/v1/tasks", bodies["cut"], PLANTED)
+        answers["unknown task"] = error_of(f"{url}/v1/tasks/{uuid.uuid4()}", None, secret)
+        process.send_signal(signal.SIGTERM)
+        log = "".join(process.communicate(timeout=10))
+
+    assert {} == {name: answer for name, (status, answer) in answers.items() if PLANTED in answer or secret in answer}
+    assert {401, 403, 404} < {status for status, _ in answers.values()} < {400, 401, 403, 404, 422}
+    assert PLANTED not in log
+    assert secret not in log
 
 
 @pytest.mark.req("OC-CTRL-2042", "HME-002")

@@ -23,6 +23,8 @@ from reference_server.web.keys import CONFIG
 
 T = TypeVar("T")
 
+QUOTED = re.compile("Invalid enum value '.*'", re.DOTALL)  # a value may be anything, a misplaced prompt among it
+
 NAME = re.compile(rb'"(\w+)"\s*:')
 
 UNSIGNED_64 = 2**64 - 1
@@ -45,7 +47,7 @@ async def read(request: web.Request, shape: type[T]) -> T:
     except msgspec.ValidationError as error:
         # wire code: a deadline that cannot be met has a code of its own, also when it is no deadline at all
         code = "DEADLINE_UNMET" if str(error).endswith("`$.deadline_ms`") and ">= 1" in str(error) else "INVALID_PARAMS"
-        raise EdgeError(code, str(error)) from None
+        raise EdgeError(code, QUOTED.sub("Invalid enum value", str(error))) from None
     except (msgspec.DecodeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise EdgeError("INVALID_PARAMS", f"the body is not JSON: {error}") from None
     except RecursionError:

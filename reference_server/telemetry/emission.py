@@ -1,0 +1,19 @@
+"""What a starting pool has to show beside its engine: it stands in the metrics, and the log can be written.
+
+Source: ORCH-3049.
+"""
+
+import structlog
+
+from reference_server.telemetry.log import LINES
+from reference_server.telemetry.metrics import Metrics
+
+
+def why_not_emitted(metrics: Metrics, pool_id: str, replica_id: str) -> str | None:
+    """Emit both once. Returns what did not come, in words; None = both did."""
+    text, _ = metrics.expose("")
+    if f'pool_id="{pool_id}"'.encode() not in text:
+        return f"the metrics have no series of pool {pool_id}"
+    structlog.get_logger().info("replica self-test", pool_id=pool_id, replica_id=replica_id)
+    LINES.flush()
+    return LINES.last_error and f"the log cannot be written: {LINES.last_error}"
