@@ -1,7 +1,8 @@
 """Rules of order, told by when the engine was asked.
 
 Only what is certain counts: a task came before another when its 202 was there before the other's request was sent, and
-a slot was given away no earlier than the one before it on that slot was over.
+a slot was given away no earlier than the one before it on that slot was over. With several slots a fault on the way to
+the engine lets a request overtake another one that was sent before it: what was under way then is not judged.
 """
 
 from bisect import bisect_right, insort
@@ -11,6 +12,8 @@ from chaos.checks.finding import Finding
 from chaos.facts import Facts, Task
 from harness.checks.violation import Violation
 
+HELD_BACK_MS = 200  # a delay's longest, and some more for it to arrive
+
 
 def first_come_first_served(facts: Facts) -> Iterator[Finding]:
     """Inside a priority, who came first is served first."""
@@ -19,7 +22,7 @@ def first_come_first_served(facts: Facts) -> Iterator[Finding]:
         before: list[Task] = []  # of those served so far, by when they were sent
         for task in sorted(_served(facts, priority), key=lambda task: task.asked_ms):
             later = before[bisect_right(before, task.accepted_ms, key=_sent) :]
-            by = next((other for other in later if is_single or other.asked[0].over_ms < task.asked_ms), None)
+            by = next((other for other in later if is_single or _is_certain(facts, other, task)), None)
             insort(before, task, key=_sent)
             if by is not None:
                 late_ms = by.first_sent_ms - task.accepted_ms
@@ -27,6 +30,16 @@ def first_come_first_served(facts: Facts) -> Iterator[Finding]:
                 shown = f"it was served {task.asked_ms - by.asked_ms:.0f} ms after it"
                 violation = Violation("OC-CORE-1003", expected, shown, f"both {priority}")
                 yield Finding("first_come_first_served", task.id, violation, task.asked_ms)
+
+
+def _is_certain(facts: Facts, first: Task, then: Task) -> bool:
+    """Whether it was the server that had the engine serve one before the other."""
+    return first.asked[0].over_ms < then.asked_ms and not any(
+        record["name"].endswith("@engine")
+        and record["at_ms"] <= then.asked_ms
+        and first.asked_ms <= record["until_ms"] + HELD_BACK_MS
+        for record in facts.of("fault")
+    )
 
 
 def urgent_first(facts: Facts) -> Iterator[Finding]:

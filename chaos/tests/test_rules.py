@@ -105,6 +105,16 @@ def later_one_first(s: Story) -> None:
     s.decoded(1, 30)
 
 
+def later_one_first_after_a_delay(s: Story) -> None:
+    s.add("fault", name="delay@engine", at_ms=-900.0, until_ms=-400.0, hits=1, told="")
+    later_one_first(s)
+
+
+def later_one_first_during_a_delay(s: Story) -> None:
+    s.add("fault", name="delay@engine", at_ms=-900.0, until_ms=-100.0, hits=1, told="")
+    later_one_first(s)
+
+
 def batch_before_interactive(s: Story) -> None:
     s.submit(1, 0)
     s.submit(2, 5)
@@ -228,6 +238,8 @@ BAD: list[tuple[Rule, Tell, dict[str, object]]] = [
     (runs.slots_kept, two_on_one_slot, {}),
     (order.first_come_first_served, later_one_first, {}),
     (order.first_come_first_served, later_one_first, {"slots": 2}),
+    (order.first_come_first_served, later_one_first_during_a_delay, {}),
+    (order.first_come_first_served, later_one_first_after_a_delay, {"slots": 2}),
     (order.urgent_first, batch_before_interactive, {}),
     (bounds.bounds_held, too_deep, {}),
     (bounds.places_are_within_bounds, place_beyond, {}),
@@ -256,6 +268,12 @@ def test_a_broken_history_is_caught(rule: Rule, tell: Tell, run: dict[str, objec
 
     assert "fail" == verdict.outcome
     assert {rule.__name__} == {finding.rule for finding in verdict.findings}
+
+
+def test_with_two_slots_a_request_that_a_delay_held_back_may_be_overtaken() -> None:
+    verdict = judge(story(later_one_first_during_a_delay, slots=2).records, [order.first_come_first_served])
+
+    assert "fail" != verdict.outcome
 
 
 @pytest.mark.req("OC-TEST-7006")
