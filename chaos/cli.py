@@ -98,6 +98,7 @@ def chaos(
     try:
         options.engine_kind  # noqa: B018 - says so before anything is started when the options contradict each other
         signal.signal(signal.SIGTERM, _interrupt)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background job comes with it ignored
         verdict = run(options, folder, lambda line: console.print(escape(line)))
     except UsageError as error:
         raise typer.BadParameter(str(error)) from None

@@ -1,6 +1,7 @@
 """Streams that are cut, refused, repeated or wrong, in both forms of the client."""
 
 from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -66,8 +67,9 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         waited.append(seconds)
 
-    monkeypatch.setattr("contracts.client.streams.time.sleep", waited.append)
-    monkeypatch.setattr("contracts.client.streams.anyio.sleep", sleep)
+    # the client's own alone: what else waits in this process goes on
+    monkeypatch.setattr("contracts.client.streams.time", SimpleNamespace(sleep=waited.append))
+    monkeypatch.setattr("contracts.client.streams.anyio", SimpleNamespace(sleep=sleep))
     return waited
 
 
