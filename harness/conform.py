@@ -221,13 +221,14 @@ def _follow(child: subprocess.Popen[bytes], lines: TextIO, listeners: Sequence[T
 
 @contextmanager
 def interrupted_by_sigterm() -> Iterator[None]:
-    """A SIGTERM ends a run the way a Ctrl-C does."""
+    """A SIGTERM ends a run the way a Ctrl-C does; a SIGINT also where a script's background job has it ignored."""
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -14,6 +14,6 @@ def why_not_emitted(metrics: Metrics, pool_id: str, replica_id: str) -> str | No
     text, _ = metrics.expose("")
     if f'pool_id="{pool_id}"'.encode() not in text:
         return f"the metrics have no series of pool {pool_id}"
-    structlog.get_logger().info("replica self-test", pool_id=pool_id, replica_id=replica_id)
+    structlog.get_logger().info("self-test", pool_id=pool_id, replica_id=replica_id)
     LINES.flush()
     return LINES.last_error and f"the log cannot be written: {LINES.last_error}"

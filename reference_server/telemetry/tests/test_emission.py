@@ -47,7 +47,7 @@ def test_what_does_not_come_is_named(
     )
 
     assert why == why_not_emitted(of_the_pool(), pool_id, "r0")
-    assert (why is None) == (written.getvalue() == b"replica self-test\n")
+    assert (why is None) == (written.getvalue() == b"self-test\n")
 
 
 @pytest.mark.req("ORCH-3049")
