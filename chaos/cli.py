@@ -6,7 +6,6 @@ Exit codes: 0 pass, 1 fail or unknown, 2 wrong usage, 3 could not run or was int
 import json
 import secrets
 import shlex
-import signal
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from chaos.run import run
 from chaos.shrink import shrink
 from chaos.stage import Options, UsageError
 from chaos.workloads.registry import WORKLOADS
+from harness.conform import interrupted_by_sigterm
 from harness.registry.evidence import report as emit
 from harness.target import CannotRunError, split
 
@@ -97,9 +97,8 @@ def chaos(
     console.print(f"seed {seed}, workload {workload}, folder {folder}")
     try:
         options.engine_kind  # noqa: B018 - says so before anything is started when the options contradict each other
-        signal.signal(signal.SIGTERM, _interrupt)
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background job comes with it ignored
-        verdict = run(options, folder, lambda line: console.print(escape(line)))
+        with interrupted_by_sigterm():
+            verdict = run(options, folder, lambda line: console.print(escape(line)))
     except UsageError as error:
         raise typer.BadParameter(str(error)) from None
     except CannotRunError as error:
@@ -231,7 +230,3 @@ def _repeat(  # noqa: PLR0917 - the options, as they were given
     parts = ["llama-orch", "chaos", "--seed", str(seed)]
     parts += [part for name in faults or () for part in ("--fault", name)]
     return shlex.join([*parts, *(part for name, value in named.items() if value for part in (name, value))])
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt

@@ -60,7 +60,7 @@ class Target:
             CannotRunError: no answer, or not 200.
         """
         try:
-            answer = self._get("/v1/capabilities")
+            answer = self.get("/v1/capabilities")
         except httpx.HTTPError as error:
             raise CannotRunError(f"{self.url} does not answer: {error}. Is the server running?") from None
         if answer.status_code in (401, 403):
@@ -85,14 +85,15 @@ class Target:
 
     def _has_settled(self, pool_id: str) -> bool:
         try:
-            answer = self._get(f"/v1/pools/{pool_id}/health")
+            answer = self.get(f"/v1/pools/{pool_id}/health")
         except httpx.HTTPError:
             return False
         told = parsed(answer.content)
         is_told = answer.status_code == 200 and isinstance(told, dict)
         return not is_told or any(told.get(name) for name in ("ready", "draining", "last_error"))
 
-    def _get(self, path: str) -> httpx.Response:
+    def get(self, path: str) -> httpx.Response:
+        """Ask it for this path, with its token. Raises `httpx.HTTPError`."""
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         return httpx.get(
             f"{self.url}{path}",
@@ -253,7 +254,7 @@ def _address(process: Process, fixed: str | None) -> str | None:
         ready = ready_line(process)
         return str(ready["url"]) if ready is not None else None
     try:
-        httpx.get(f"{fixed}/healthz", timeout=ANSWER_S, trust_env=False, follow_redirects=False, verify=trust.tls())
+        Target(url=fixed, token=None).get("/healthz")
     except httpx.HTTPError:
         return None
     return fixed

@@ -186,28 +186,21 @@ def a_429_of_another_code(answer: Answer, request: Request, wire: Wire) -> None:
 def come_back_in_a_year(answer: Answer, request: Request, wire: Wire) -> None:
     """A full queue asks for a wait that is out of all proportion."""
     if answer.status == 429:
-        answer.set(retry_after_ms=31_536_000_000)
-        answer.put("X-Backoff-Ms", "31536000000")
-        answer.put("Retry-After", "31536000")
+        _tell_to_wait(answer, 31_536_000_000)
 
 
 @answers("OC-CORE-1045", at="POST /v1/tasks")
 def told_to_wait_too_long(answer: Answer, request: Request, wire: Wire) -> None:
     """A full queue asks for a wait that is far longer than it takes until there is room."""
     if answer.status == 429:
-        answer.set(retry_after_ms=6_000)
-        answer.put("X-Backoff-Ms", "6000")
-        answer.put("Retry-After", "6")
+        _tell_to_wait(answer, 6_000)
 
 
 @answers("OC-CORE-1044", at="POST /v1/tasks")
 def told_to_wait_too_short(answer: Answer, request: Request, wire: Wire) -> None:
     """A full queue asks for half of the wait that it takes until there is room."""
     if answer.status == 429:
-        wait_ms = max(1, answer.json["retry_after_ms"] * 2 // 5)
-        answer.set(retry_after_ms=wait_ms)
-        answer.put("X-Backoff-Ms", str(wait_ms))
-        answer.put("Retry-After", str(-(-wait_ms // 1000)))
+        _tell_to_wait(answer, max(1, answer.json["retry_after_ms"] * 2 // 5))
 
 
 @answers("OC-CTRL-2036")
@@ -243,3 +236,10 @@ def unknown_paths_answer(answer: Answer, request: Request, wire: Wire) -> None:
     known = ("/v1/tasks/", "/v1/sessions/", "/v1/pools/", "/v1/artifacts/", "/v1/catalog/")
     if answer.status == 404 and not request.path.startswith(known):
         answer.become(200, {})
+
+
+def _tell_to_wait(answer: Answer, wait_ms: int) -> None:
+    """The same wait in the body and in both headers."""
+    answer.set(retry_after_ms=wait_ms)
+    answer.put("X-Backoff-Ms", str(wait_ms))
+    answer.put("Retry-After", str(-(-wait_ms // 1000)))
