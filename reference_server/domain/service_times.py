@@ -13,6 +13,9 @@ from dataclasses import dataclass
 WEIGHT = 0.2  # of the newest measurement: about the last ten tasks count
 RETRY_MS_MIN, RETRY_MS_MAX = 50, 60_000
 RETRY_MS_UNMEASURED = 1_000
+NINE_OF_TEN = 1.2816  # standard deviations above the mean that nine of ten stay below
+DEVIATION = math.sqrt(math.pi / 2)  # of a normal error, in mean absolute errors
+RETRY_MARGIN_MAX = 0.5  # of the expected wait: nobody is told to wait much longer than it takes (OC-CORE-1045)
 
 
 @dataclass(slots=True)
@@ -23,7 +26,7 @@ class ServiceTimes:
         first_token_ms: from dispatch to the first token.
         token_ms: per token after the first.
         fill: the share of `max_tokens` that answers really use, 0 … 1.
-        spread: relative deviation of service times from their prediction, ≥ 0.
+        spread: mean absolute error of the predicted service times, as a share of them, ≥ 0.
     """
 
     first_token_ms: float = 0.0
@@ -67,7 +70,9 @@ class ServiceTimes:
     def retry_after_ms(
         self, *, tasks_ahead: int, tokens_ahead: float, tokens_running: Iterable[float], slots: int
     ) -> int:
-        """When the next place in a full lane should be free: the next slot that frees, after all that go first.
+        """When a place in a full lane is free in nine of ten cases: the next slot that frees, after all that go first.
+
+        The mean of what was measured would be too early for half of those who come again then (OC-CORE-1044).
 
         Args:
             tasks_ahead, tokens_ahead: of higher lanes; the own lane frees a place with its next dispatch.
@@ -76,7 +81,9 @@ class ServiceTimes:
             return RETRY_MS_UNMEASURED
         next_free = min(tokens_running, default=0.0) * self.token_ms
         higher = tasks_ahead * self.first_token_ms + tokens_ahead * self.fill * self.token_ms
-        return int(min(max(math.ceil(next_free + higher / max(1, slots)), RETRY_MS_MIN), RETRY_MS_MAX))
+        expected = next_free + higher / max(1, slots)
+        margin = min(NINE_OF_TEN * self._deviation_ms(expected), RETRY_MARGIN_MAX * expected)
+        return int(min(max(math.ceil(expected + margin), RETRY_MS_MIN), RETRY_MS_MAX))
 
     def on_time_probability(self, *, needed_ms: float, left_ms: float) -> float:
         """The chance, 0 … 1, that work predicted to take `needed_ms` is done within `left_ms`.
@@ -87,5 +94,8 @@ class ServiceTimes:
             return 0.0
         if needed_ms <= 0:
             return 1.0
-        deviation = max(self.spread * needed_ms, 0.05 * needed_ms, 1.0)  # the clock counts milliseconds
-        return round(0.5 * (1 + math.erf((left_ms - needed_ms) / (deviation * math.sqrt(2)))), 4)
+        errors = self._deviation_ms(needed_ms) * math.sqrt(2)
+        return round(0.5 * (1 + math.erf((left_ms - needed_ms) / errors)), 4)
+
+    def _deviation_ms(self, predicted_ms: float) -> float:
+        return max(DEVIATION * self.spread * predicted_ms, 0.05 * predicted_ms, 1.0)  # the clock counts milliseconds

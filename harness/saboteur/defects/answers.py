@@ -198,9 +198,9 @@ def told_to_wait_too_long(answer: Answer, request: Request, wire: Wire) -> None:
 
 @answers("OC-CORE-1044", at="POST /v1/tasks")
 def told_to_wait_too_short(answer: Answer, request: Request, wire: Wire) -> None:
-    """A full queue asks for half of the wait that it takes until there is room."""
+    """A full queue asks for a quarter of the wait that it takes until there is room."""
     if answer.status == 429:
-        _tell_to_wait(answer, max(1, answer.json["retry_after_ms"] * 2 // 5))
+        _tell_to_wait(answer, max(1, answer.json["retry_after_ms"] // 5))
 
 
 @answers("OC-CTRL-2036")
