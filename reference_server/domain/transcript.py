@@ -9,6 +9,7 @@ Rules:
 Source: ORCH-2002, OC-CTRL-2020 … 2022, ORCH-3026.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -17,14 +18,7 @@ TERMINAL_EVENTS = frozenset({"end", "error"})
 # 128k tokens of 4 bytes are 0.5 MB of text; eight times that is no model's answer but a runaway.
 BYTES_MAX = 4 * 1024 * 1024
 
-FRAME_BYTES = 130  # a TokenFrame, its string header and its integer, by sys.getsizeof on CPython 3.11
-
-
-class TokenFrame(NamedTuple):
-    """`{t, i}`: a text piece, possibly empty, and its index."""
-
-    t: str
-    i: int
+FRAME_BYTES = 58  # a string's header and its place in the list, by sys.getsizeof on CPython 3.11
 
 
 class ControlFrame(NamedTuple):
@@ -34,7 +28,8 @@ class ControlFrame(NamedTuple):
     data: Mapping[str, object]
 
 
-Frame = TokenFrame | ControlFrame
+Frame = str | ControlFrame
+"""A string is a token's text, possibly empty; its index is `tokens_before` its own. Nothing is made for each token."""
 
 
 class TranscriptClosedError(Exception):
@@ -46,23 +41,24 @@ class TranscriptFullError(Exception):
 
 
 class Transcript:
-    """Append-only frames with a single end."""
+    """Append-only frames with a single end.
 
-    __slots__ = ("_closed", "_frames", "bytes_total", "tokens_total")
+    Attributes:
+        is_closed: the terminal frame has been appended. Read only.
+        tokens_total, bytes_total: of what was appended. Read only.
+    """
+
+    __slots__ = ("_controls", "_frames", "bytes_total", "is_closed", "tokens_total")
 
     def __init__(self) -> None:
         self._frames: list[Frame] = []
-        self._closed = False
+        self._controls: list[int] = []  # where the frames are that are no tokens
+        self.is_closed = False
         self.tokens_total = 0
         self.bytes_total = 0
 
     def __len__(self) -> int:
         return len(self._frames)
-
-    @property
-    def is_closed(self) -> bool:
-        """The terminal frame has been appended."""
-        return self._closed
 
     @property
     def bytes_kept(self) -> int:
@@ -75,9 +71,8 @@ class Transcript:
         Raises:
             TranscriptClosedError: it was closed already; nothing changed.
         """
-        self._require_open()
-        self._frames.append(ControlFrame(event, data))
-        self._closed = event in TERMINAL_EVENTS
+        self._append(ControlFrame(event, data))
+        self.is_closed = event in TERMINAL_EVENTS
 
     def append_tokens(self, pieces: Sequence[str]) -> None:
         """Add one read's pieces as `token` frames.
@@ -85,14 +80,14 @@ class Transcript:
         Raises:
             TranscriptClosedError, TranscriptFullError: nothing changed.
         """
-        self._require_open()
-        size = sum(map(len, pieces))
-        if self.bytes_total + size > BYTES_MAX:
+        if self.is_closed:
+            raise TranscriptClosedError
+        size = self.bytes_total + sum(map(len, pieces))
+        if size > BYTES_MAX:
             raise TranscriptFullError
-        start = self.tokens_total
-        self._frames.extend([TokenFrame(piece, start + offset) for offset, piece in enumerate(pieces)])
-        self.tokens_total = start + len(pieces)
-        self.bytes_total += size
+        self._frames.extend(pieces)
+        self.tokens_total += len(pieces)
+        self.bytes_total = size
 
     def append_result(self, data: Mapping[str, object], *, size: int) -> None:
         """Add the `result` frame of an embedding or a rerank.
@@ -103,16 +98,28 @@ class Transcript:
         Raises:
             TranscriptClosedError, TranscriptFullError: nothing changed.
         """
-        self._require_open()
         if self.bytes_total + size > BYTES_MAX:
             raise TranscriptFullError
-        self._frames.append(ControlFrame("result", data))
+        self._append(ControlFrame("result", data))
         self.bytes_total += size
 
-    def since(self, index: int, limit: int) -> Sequence[Frame]:
-        """At most `limit` frames from `index` on; empty when there are none yet."""
-        return self._frames[index : index + limit]
+    def since(self, index: int, limit: int, *, hold_end: bool = False) -> list[Frame]:
+        """At most `limit` frames from `index` on; empty when there are none yet.
 
-    def _require_open(self) -> None:
-        if self._closed:
+        Args:
+            hold_end: leave the terminal frame out.
+        """
+        end = index + limit
+        if hold_end and self.is_closed:
+            end = min(end, len(self._frames) - 1)
+        return self._frames[index:end]
+
+    def tokens_before(self, index: int) -> int:
+        """How many of the frames before `index` are tokens: the index of the next one."""
+        return index - bisect_left(self._controls, index)
+
+    def _append(self, frame: ControlFrame) -> None:
+        if self.is_closed:
             raise TranscriptClosedError
+        self._controls.append(len(self._frames))
+        self._frames.append(frame)

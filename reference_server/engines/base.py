@@ -19,7 +19,7 @@ Errors, by who is at fault:
 Source: ORCH-3054 … 3058, OC-ADAPT-5001, 5010, 5011.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -105,7 +105,7 @@ class Finished:
 
 EngineEvent = Tokens | Finished
 
-Took = Callable[[tuple[str, ...]], None]
+Took = Callable[[Sequence[str]], None]
 """Gets the pieces of one read, in the very call that brought them. What it raises comes out of the stream."""
 
 

@@ -155,20 +155,22 @@ class PieceCounter:
     def __init__(self) -> None:
         self._counted = 0
 
-    def __call__(self, text: str, total: int) -> list[str]:
-        """The pieces of one frame: an empty one for each token that was held back, then the text.
+    def add(self, pieces: list[str], text: str, total: int) -> None:
+        """Add the pieces of one frame: an empty one for each token that was held back, then the text.
 
         Args:
             total: tokens of the stream so far, this frame's among them.
         """
-        new = total - self._counted
-        if new == 1:
+        if total == self._counted + 1:
             self._counted = total
-            return [text]
-        self._counted = max(self._counted, total)
+            pieces.append(text)
+            return
+        held_back = total - self._counted - 1 if text else total - self._counted
+        if held_back > 0:
+            pieces.extend([""] * held_back)
         if text:
-            return [""] * (new - 1) + [text]
-        return [""] * new
+            pieces.append(text)
+        self._counted = max(self._counted, total)
 
 
 def frame_of(data: bytes) -> dict[str, Any]:

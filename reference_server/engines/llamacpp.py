@@ -10,7 +10,7 @@ Source: ORCH-3054, OC-ADAPT-5001, OC-ADAPT-5011, OC-ADAPT-5019; the wire format 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, MutableSequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -227,25 +227,33 @@ class _Reading:
     """One stream, whose last frame says so."""
 
     def __init__(self) -> None:
-        self._pieces_of = PieceCounter()
+        self._pieces = PieceCounter()
 
-    def read(self, data: bytes, pieces: MutableSequence[str]) -> Finished | None:
-        """One event."""
-        try:
-            frame = _frame.decode(data)
-        except msgspec.DecodeError:  # a ValidationError is one
-            frame_of(data)
-            raise EngineFaultError("a frame of the stream is not llama-server's") from None
-        if frame.error is not msgspec.UNSET:
-            raise _error_of(500, data)
-        if frame.content is msgspec.UNSET or frame.tokens_predicted is msgspec.UNSET:
-            raise EngineFaultError("a frame of the stream has no text or no count")
-        pieces += self._pieces_of(frame.content, frame.tokens_predicted)
-        return _finished_of(frame_of(data)) if frame.stop else None
+    def read(self, events: Sequence[bytes], pieces: list[str]) -> Finished | None:
+        """The events of one read."""
+        for data in events:
+            frame = _decoded(data)
+            if frame.content is msgspec.UNSET or frame.tokens_predicted is msgspec.UNSET:
+                raise EngineFaultError("a frame of the stream has no text or no count")
+            self._pieces.add(pieces, frame.content, frame.tokens_predicted)
+            if frame.stop:
+                return _finished_of(frame_of(data))
+        return None
 
     def ended(self, *, is_inside_event: bool) -> Finished:  # noqa: ARG002 - with or without: no end
         """An end that its protocol does not have."""
         raise EngineLostError("the stream ended without its final frame")
+
+
+def _decoded(data: bytes) -> _Frame:
+    try:
+        frame = _frame.decode(data)
+    except msgspec.DecodeError:  # a ValidationError is one
+        frame_of(data)
+        raise EngineFaultError("a frame of the stream is not llama-server's") from None
+    if frame.error is not msgspec.UNSET:
+        raise _error_of(500, data)
+    return frame
 
 
 def _finished_of(frame: dict[str, Any]) -> Finished:

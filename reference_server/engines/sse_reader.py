@@ -62,10 +62,7 @@ class SseReader:
 
 def _plain(chunk: bytes) -> list[bytes] | None:
     """The data of whole events of one `data` line each, as most reads have them; None where a closer look is due."""
-    if not chunk.endswith(b"\n\n") or b"\r" in chunk:
+    if not (chunk.startswith(b"data: ") and chunk.endswith(b"\n\n")) or b"\r" in chunk:
         return None
-    events = chunk[:-2].split(b"\n\n")
-    for event in events:
-        if not event.startswith(b"data: ") or b"\n" in event:
-            return None
-    return [event[6:] for event in events]
+    events = chunk[6:-2].split(b"\n\ndata: ")
+    return events if chunk.count(b"\n") == 2 * len(events) else None

@@ -14,7 +14,7 @@ Source: OC-ADAPT-5013, OC-ADAPT-5014, OC-ADAPT-5016.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, MutableSequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Protocol, cast
 
 import httptools
@@ -35,8 +35,11 @@ HEAD_BYTES_MAX = 64 * 1024
 class Translation(Protocol):
     """What one stream's events mean; an adapter makes one for each stream."""
 
-    def read(self, data: bytes, pieces: MutableSequence[str]) -> Finished | None:
-        """Add the pieces of one event, and give the end when it was the last. Raises `EngineError`."""
+    def read(self, events: Sequence[bytes], pieces: list[str]) -> Finished | None:
+        """Add the pieces of the events of one read, up to the one that ends the stream; then its end.
+
+        Raises `EngineError`; what was added before it counts.
+        """
 
     def ended(self, *, is_inside_event: bool) -> Finished:
         """The body has properly ended without a last event. Raises `EngineError` where that is no end."""
@@ -56,7 +59,7 @@ class StreamConnection(asyncio.Protocol):
         self._headers: dict[bytes, bytes] = {}
         self._head_bytes = 0
         self._body: Callable[[bytes], None] | None = None
-        self._early: list[bytes] = []
+        self._parts: list[bytes] = []  # of the body, not yet taken
         self._failure: Exception | None = None
         self._is_complete = False
         self._has_head = False
@@ -86,6 +89,8 @@ class StreamConnection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             if self._failure is None:
                 self._end(EngineLostError(f"not HTTP: {type(error).__name__}"))
+        if self._body is not None and self._parts:
+            self._body(self._taken_parts())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The end of a body without a length; of every other answer a cut."""
@@ -117,12 +122,8 @@ class StreamConnection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """A part of the body, without its framing."""
-        if self._failure is not None:
-            return
-        if self._body is None:
-            self._early.append(data)
-        else:
-            self._body(data)
+        if self._failure is None:
+            self._parts.append(data)
 
     def on_message_complete(self) -> None:
         """The body has ended as its framing said it would."""
@@ -140,23 +141,22 @@ class StreamConnection(asyncio.Protocol):
 
     async def start_of_body(self, limit: int) -> bytes:
         """What the body says, as far as the limit and the connection go: of an error."""
-        while not self._is_complete and self._failure is None and sum(map(len, self._early)) < limit:
+        while not self._is_complete and self._failure is None and sum(map(len, self._parts)) < limit:
             await self._changed(raises=False)
-        return b"".join(self._early)[:limit]
+        return b"".join(self._parts)[:limit]
 
     async def events(self, translation: Translation, took: Took | None) -> AsyncGenerator[EngineEvent, None]:
         """What the events mean: `Tokens` unless `took` gets their pieces at once, and then one `Finished`."""
         waiting: deque[EngineEvent] = deque()
 
-        def keep(pieces: tuple[str, ...]) -> None:
-            waiting.append(Tokens(pieces))
+        def keep(pieces: Sequence[str]) -> None:
+            waiting.append(Tokens(tuple(pieces)))
             self._woken()
 
         finished: list[Finished] = []
         self._body = self._reader(translation, took or keep, finished)
-        early, self._early = b"".join(self._early), []
-        if early:
-            self._body(early)
+        if self._parts:
+            self._body(self._taken_parts())
         while True:
             while waiting:
                 yield waiting.popleft()
@@ -186,15 +186,12 @@ class StreamConnection(asyncio.Protocol):
             end: Finished | None = None
             fault: Exception | None = None
             try:
-                for event in feed(data):
-                    end = read(event, pieces)
-                    if end is not None:
-                        break
+                end = read(feed(data), pieces)
             except Exception as error:  # noqa: BLE001 - a defect, too, comes out where the end is awaited
                 fault = error  # what came before it in the same read is the client's all the same
             try:
                 if pieces:
-                    took(tuple(pieces))
+                    took(pieces)
             except Exception as error:  # noqa: BLE001 - as above
                 fault = error
             if fault is not None:
@@ -204,6 +201,12 @@ class StreamConnection(asyncio.Protocol):
                 self._woken()
 
         return body
+
+    def _taken_parts(self) -> bytes:
+        """All that has come of the body: an engine frames each event by itself, and a busy loop reads many at once."""
+        taken = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._parts.clear()
+        return taken
 
     def _end(self, failure: Exception) -> None:
         self._failure = self._failure or failure

@@ -6,7 +6,7 @@ and nothing follows it. An error inside a stream is the same object as one befor
 Source: ORCH-3056, OC-ADAPT-5040, OC-ADAPT-5050; the wire format is TGI's own API description, version 3.
 """
 
-from collections.abc import AsyncGenerator, MutableSequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -113,12 +113,15 @@ class Tgi(CompletesOnly):
 class _Reading:
     """One stream, whose last frame has the whole text."""
 
-    def read(self, data: bytes, pieces: MutableSequence[str]) -> Finished | None:
-        """One event."""
-        frame = _checked(data)
-        token = frame["token"]
-        pieces.append("" if token.get("special") else token["text"])
-        return _finished_of(frame) if frame.get("generated_text") is not None else None
+    def read(self, events: Sequence[bytes], pieces: list[str]) -> Finished | None:
+        """The events of one read."""
+        for data in events:
+            frame = _checked(data)
+            token = frame["token"]
+            pieces.append("" if token.get("special") else token["text"])
+            if frame.get("generated_text") is not None:
+                return _finished_of(frame)
+        return None
 
     def ended(self, *, is_inside_event: bool) -> Finished:  # noqa: ARG002 - with or without: no end
         """An end that its protocol does not have."""

@@ -12,7 +12,7 @@ Source: ORCH-3057, OC-ADAPT-5060, OC-ADAPT-5070; the wire format was seen with 2
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, MutableSequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -174,10 +174,11 @@ class _Reading:
         self._request = request
         self._count = 0
 
-    def read(self, data: bytes, pieces: MutableSequence[str]) -> Finished | None:
-        """One event."""
-        pieces.append(_text_of(data))
-        self._count += 1
+    def read(self, events: Sequence[bytes], pieces: list[str]) -> Finished | None:
+        """The events of one read; none of them is the last."""
+        for data in events:
+            pieces.append(_text_of(data))
+            self._count += 1
         return None
 
     def ended(self, *, is_inside_event: bool) -> Finished:

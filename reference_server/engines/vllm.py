@@ -9,7 +9,7 @@ Source: ORCH-3055, OC-ADAPT-5019, OC-ADAPT-5020, OC-ADAPT-5030; the wire format 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, MutableSequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -189,29 +189,28 @@ class _Reading:
     """One stream: its reason is in one frame, its count in the next, and both have to be there at the end."""
 
     def __init__(self) -> None:
-        self._pieces_of = PieceCounter()
+        self._pieces = PieceCounter()
         self._reason: str | None = None
-        self._tokens_in: int | None = None
+        self._usage: _Usage | None = None
         self._tokens_out = 0
-        self._tokens_cached = 0
 
-    def read(self, data: bytes, pieces: MutableSequence[str]) -> Finished | None:
-        """One event."""
-        if data == DONE:
-            return self._finished()
-        frame = _checked(data)
-        usage = frame.usage
-        if usage is not None:
-            self._tokens_in, self._tokens_out = usage.prompt_tokens, usage.completion_tokens
-            details = usage.prompt_tokens_details
-            self._tokens_cached = details.cached_tokens or 0 if details is not None else 0
-        text = ""
-        if frame.choices:
-            choice = frame.choices[0]
-            text, self._reason = choice.text, choice.finish_reason or self._reason
-            if usage is None:  # a server that counts only at the end
-                self._tokens_out += len(choice.token_ids) if choice.token_ids is not None else int(bool(text))
-        pieces += self._pieces_of(text, self._tokens_out)
+    def read(self, events: Sequence[bytes], pieces: list[str]) -> Finished | None:
+        """The events of one read."""
+        for data in events:
+            if data == DONE:
+                return self._finished()
+            frame = _checked(data)
+            text = ""
+            if frame.choices:
+                choice = frame.choices[0]
+                text = choice.text
+                if choice.finish_reason is not None:
+                    self._reason = choice.finish_reason
+                if frame.usage is None:  # a server that counts only at the end
+                    self._tokens_out += len(choice.token_ids) if choice.token_ids is not None else int(bool(text))
+            if frame.usage is not None:
+                self._usage, self._tokens_out = frame.usage, frame.usage.completion_tokens
+            self._pieces.add(pieces, text, self._tokens_out)
         return None
 
     def ended(self, *, is_inside_event: bool) -> Finished:  # noqa: ARG002 - with or without: no end
@@ -220,15 +219,16 @@ class _Reading:
 
     def _finished(self) -> Finished:
         """The end, if what is needed to tell it has come."""
-        if self._reason is None or self._tokens_in is None:
+        usage = self._usage
+        if self._reason is None or usage is None:
             raise EngineLostError("the stream ended without its reason or its usage")
         if self._reason not in {"stop", "length"}:
             raise EngineFaultError("the engine gave the request up")
         return Finished(
             finish_reason="length" if self._reason == "length" else "stop",
-            tokens_in=self._tokens_in,
+            tokens_in=usage.prompt_tokens,
             tokens_out=self._tokens_out,
-            kv_warm=self._tokens_cached > 0,
+            kv_warm=usage.prompt_tokens_details is not None and bool(usage.prompt_tokens_details.cached_tokens),
         )
 
 

@@ -10,16 +10,19 @@ Source: ORCH-2002, ORCH-3026, OC-CTRL-2012, OC-CTRL-2020 … 2022.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from reference_server.domain.errors import Failure, RefusedError
 from reference_server.domain.task import Task
-from reference_server.domain.transcript import Frame, TokenFrame
+from reference_server.domain.transcript import Frame
 
 FRAMES_PER_READ = 512  # at some 60 bytes a frame one write stays near 32 KiB
 
 log = logging.getLogger(__name__)
+
+Batch = tuple[int, int, Sequence[Frame | None]]
+"""Frames in a row: the id of the first, the index of the next token, and the frames. None is one that is not shown."""
 
 SETTLE_S = 0.25  # how long a cancel waits for its readers to have written all that came before
 
@@ -50,23 +53,20 @@ class Reader:
         transcript = self.task.transcript
         return transcript.is_closed and self._cursor >= len(transcript) - 1
 
-    def take(self, *, hold_end: bool = False) -> list[tuple[int, Frame]]:
-        """The frames that came since the last call, with their ids; empty when there are none yet.
+    def take(self, *, hold_end: bool = False) -> Batch | None:
+        """The frames that came since the last call, at most `FRAMES_PER_READ`; None when there are none yet.
 
         Args:
             hold_end: leave the terminal frame for later.
         """
-        transcript = self.task.transcript
-        end = len(transcript) - int(hold_end and transcript.is_closed)
-        while self._cursor < end:
-            frames = transcript.since(self._cursor, min(FRAMES_PER_READ, end - self._cursor))
-            numbered = list(enumerate(frames, self._cursor))
-            self._cursor += len(frames)
-            if self.task.state == "canceled":
-                numbered = [entry for entry in numbered if not isinstance(entry[1], TokenFrame)]
-            if numbered:
-                return numbered
-        return []
+        transcript, first = self.task.transcript, self._cursor
+        frames: Sequence[Frame | None] = transcript.since(first, FRAMES_PER_READ, hold_end=hold_end)
+        if not frames:
+            return None
+        self._cursor = first + len(frames)
+        if self.task.state == "canceled":
+            frames = [None if isinstance(frame, str) else frame for frame in frames]
+        return first, transcript.tokens_before(first), frames
 
     def wake(self) -> None:
         """There may be frames to take."""

@@ -13,7 +13,7 @@ Source: ORCH-3016, ORCH-3017, ORCH-3026, architecture rules 1 … 4.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -160,7 +160,7 @@ class TaskRunner:
                         return
         raise EngineLostError("the engine's stream ended without its final frame")
 
-    def _took(self, pieces: tuple[str, ...]) -> None:
+    def _took(self, pieces: Sequence[str]) -> None:
         """The pieces of one read of the engine."""
         task = self.task
         self.last_event_ms = now_ms()

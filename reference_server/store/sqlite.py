@@ -15,7 +15,7 @@ import msgspec
 
 from reference_server.domain.errors import Failure
 from reference_server.domain.task import State, TaskRequest
-from reference_server.domain.transcript import ControlFrame, Frame, TokenFrame, Transcript
+from reference_server.domain.transcript import ControlFrame, Transcript
 from reference_server.store.base import Admitted, Answer, Clock, Outcome, Record, wall_ms
 from reference_server.store.database import Database, Insert, StoreError
 
@@ -150,11 +150,7 @@ def _bytes(value: object) -> bytes:
 
 def _frames(transcript: Transcript) -> bytes:
     """Frames as JSON: a string is a token, a pair is a control frame. # ["Hel", "lo", ["end", {"tokens_out": 2}]]"""
-    return _json.encode([_frame(frame) for frame in transcript.since(0, len(transcript))])
-
-
-def _frame(frame: Frame) -> object:
-    return frame.t if isinstance(frame, TokenFrame) else [frame.event, frame.data]
+    return _json.encode(transcript.since(0, len(transcript)))
 
 
 def _transcript(raw: bytes) -> Transcript:

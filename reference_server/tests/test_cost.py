@@ -7,7 +7,7 @@ here, and one that the next minor version of Python brings does not. `python -m 
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,14 +21,13 @@ from reference_server.domain.task import Task, TaskRequest
 from reference_server.domain.tests.builders import core as make_core
 from reference_server.domain.tests.builders import pool as make_pool
 from reference_server.domain.tests.builders import request
-from reference_server.domain.transcript import Frame, Transcript
 from reference_server.engines.base import Usage
 from reference_server.engines.stream import StreamConnection
 from reference_server.engines.tests.scripted_server import STREAM_HEAD, chunk
 from reference_server.engines.tests.test_stream import Wire
 from reference_server.engines.vllm import _Reading
 from reference_server.runtime.orchestrator import Orchestrator
-from reference_server.runtime.readers import Reader, Readers
+from reference_server.runtime.readers import Batch, Reader, Readers
 from reference_server.store.database import Database
 from reference_server.store.documents import MemoryDocuments
 from reference_server.store.recorder import Recorder
@@ -42,8 +41,8 @@ from reference_server.web.server import EnvelopeRunner, build
 from reference_server.web.tests.test_stream import Client
 
 ADMISSION_MAX = 9_000
-TOKEN_MAX = 1_000
-TOKEN_OF_MANY_MAX = 310
+TOKEN_MAX = 860
+TOKEN_OF_MANY_MAX = 220
 TOKEN = "api-token"
 
 
@@ -160,7 +159,7 @@ async def token_cost(*, reads: int = 100, burst: int = 1) -> float:
     engine.connection_made(Wire())
     engine.data_received(STREAM_HEAD)
 
-    def took(pieces: tuple[str, ...]) -> None:
+    def took(pieces: Sequence[str]) -> None:
         task.transcript.append_tokens(pieces)
         readers.wake(task.id)
 
@@ -223,9 +222,8 @@ async def test_a_planted_look_at_all_slots_with_every_admission_is_caught(
 async def test_a_planted_second_reading_of_all_that_was_sent_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = Reader.take
 
-    def planted(self: Reader, *, hold_end: bool = False) -> list[tuple[int, Frame]]:
-        list(enumerate(Transcript.since(self.task.transcript, 0, 64)))
-        sse.encode([(number, frame) for number, frame in enumerate(self.task.transcript.since(0, 32))])
+    def planted(self: Reader, *, hold_end: bool = False) -> Batch | None:
+        sse.encode(0, 0, self.task.transcript.since(0, 64))
         return plain(self, hold_end=hold_end)
 
     monkeypatch.setattr(Reader, "take", planted)

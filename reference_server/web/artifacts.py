@@ -16,7 +16,6 @@ from aiohttp import web
 from contracts.models.control import Artifact, ArtifactRequest
 from reference_server.domain.effects import Notice, TaskFinished
 from reference_server.domain.task import Task
-from reference_server.domain.transcript import TokenFrame
 from reference_server.store.documents import Documents
 from reference_server.web import body
 from reference_server.web.errors import EdgeError
@@ -75,9 +74,9 @@ def put(
 def trace_of(task: Task) -> str:
     """The transcript of an ended task: one JSON object a line, first the task and then its frames."""
     lines: list[dict[str, object]] = [{"task_id": task.id, "state": task.state, "pool_id": task.pool_id}]
-    for frame in task.transcript.since(0, len(task.transcript)):
-        if isinstance(frame, TokenFrame):
-            lines.append({"event": "token", "data": {"t": frame.t, "i": frame.i}})
+    for number, frame in enumerate(task.transcript.since(0, len(task.transcript))):
+        if isinstance(frame, str):
+            lines.append({"event": "token", "data": {"t": frame, "i": task.transcript.tokens_before(number)}})
         else:
             lines.append({"event": frame.event, "data": frame.data})
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

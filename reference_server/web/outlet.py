@@ -77,13 +77,16 @@ class Outlet:
 
     def push(self) -> None:
         """Write what there is, as long as the connection takes it."""
-        reader, connection = self._reader, self._connection
-        while not (is_stalled := connection.writing_paused) and (frames := reader.take(hold_end=True)):
-            self._write(sse.encode(frames))
-            if len(frames) < FRAMES_PER_READ and reader.task.state != "canceled":  # then some may have been left out
-                is_stalled = connection.writing_paused
+        reader = self._reader
+        is_stalled = self._connection.writing_paused
+        while not is_stalled and (batch := reader.take(hold_end=True)) is not None:
+            first, token, frames = batch
+            if data := sse.encode(first, token, frames):
+                self._write(data)
+                is_stalled = self._connection.writing_paused
+            if len(frames) < FRAMES_PER_READ:
                 break
-        if is_stalled != self._is_stalled or reader.is_at_end:
+        if is_stalled != self._is_stalled or reader.task.transcript.is_closed:
             self._is_stalled = is_stalled
             self._woken()
 

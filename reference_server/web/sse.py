@@ -8,11 +8,11 @@ JSON holds no raw line break, so that every event has one `data` line. Written f
 Source: ORCH-2002, OC-CTRL-2020.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import msgspec
 
-from reference_server.domain.transcript import ControlFrame, Frame, TokenFrame
+from reference_server.domain.transcript import ControlFrame, Frame
 
 CONTENT_TYPE = "text/event-stream"
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -22,14 +22,22 @@ TOKEN = b'id: %d\nevent: token\ndata: {"t":%b,"i":%d}\n\n'
 _encode = msgspec.json.Encoder().encode
 
 
-def encode(frames: Iterable[tuple[int, Frame]]) -> bytes:
-    """Frames with their ids, as one piece of the stream: one read of the engine becomes one write."""
-    return b"".join(
-        [
-            TOKEN % (number, _encode(frame[0]), frame[1]) if isinstance(frame, TokenFrame) else _control(number, frame)
-            for number, frame in frames
-        ]
-    )
+def encode(first: int, token: int, frames: Sequence[Frame | None]) -> bytes:
+    """Frames in a row as one piece of the stream: one read of the engine becomes one write.
+
+    Args:
+        first: id of the first frame.
+        token: index of the first token.
+        frames: None for one that is not shown.
+    """
+    events = []
+    for number, frame in enumerate(frames, first):
+        if isinstance(frame, str):
+            events.append(TOKEN % (number, _encode(frame), token))
+            token += 1
+        elif frame is not None:
+            events.append(_control(number, frame))
+    return b"".join(events)
 
 
 def _control(number: int, frame: ControlFrame) -> bytes:

@@ -77,7 +77,8 @@ async def _copy(outlet: Outlet, reader: Reader, response: web.StreamResponse, *,
     """Send frames as they come; the terminal one when it will hold after a kill, too (OC-CORE-1054)."""
     await outlet.run()
     await told()
-    await response.write(sse.encode(reader.take()))
+    if (rest := reader.take()) is not None:
+        await response.write(sse.encode(*rest))
     await response.write_eof()
 
 

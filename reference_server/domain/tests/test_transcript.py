@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reference_server.domain import transcript as module
-from reference_server.domain.transcript import TokenFrame, Transcript, TranscriptClosedError, TranscriptFullError
+from reference_server.domain.transcript import Transcript, TranscriptClosedError, TranscriptFullError
 
 
 @pytest.mark.req("OC-CTRL-2022")
@@ -18,8 +18,31 @@ def test_tokens_are_numbered_without_a_gap_over_all_reads(reads: list[list[str]]
     for pieces in reads:
         subject.append_tokens(pieces)
 
-    frames = subject.since(0, 1_000)
-    assert [TokenFrame(t, i) for i, t in enumerate(chain(*reads))] == frames
+    assert list(chain(*reads)) == subject.since(0, 1_000)
+    assert list(range(len(subject))) == [subject.tokens_before(number) for number in range(len(subject))]
+
+
+@pytest.mark.req("OC-CTRL-2022")
+@given(reads=st.lists(st.integers(0, 3), max_size=10))
+def test_frames_between_them_take_no_index_of_a_token(reads: list[int]) -> None:
+    subject, expected = Transcript(), []
+    for number, size in enumerate(reads):
+        subject.append("metrics", {"number": number})
+        subject.append_tokens(["a"] * size)
+        expected += [sum(reads[:number]), *range(sum(reads[:number]), sum(reads[: number + 1]))]
+
+    assert expected == [subject.tokens_before(number) for number in range(len(subject))]
+
+
+@pytest.mark.req("OC-CORE-1054")
+@given(tokens=st.integers(0, 5), start=st.integers(0, 7), limit=st.integers(1, 7))
+def test_the_terminal_frame_can_be_held_back_and_nothing_else(tokens: int, start: int, limit: int) -> None:
+    subject = Transcript()
+    subject.append_tokens(["a"] * tokens)
+    assert ["a"] * max(0, min(limit, tokens - start)) == subject.since(start, limit, hold_end=True)
+    subject.append("end", {})
+
+    assert ["a"] * max(0, min(limit, tokens - start)) == subject.since(start, limit, hold_end=True)
 
 
 @pytest.mark.req("ORCH-3026")
