@@ -47,7 +47,7 @@ class SourceMode(msgspec.Struct, tag="source", tag_field="mode", frozen=True, fo
         commit: what is built.
         flags: added to those that every build here has, as `-DGGML_NATIVE=OFF`.
         generator: None = Ninja where it is there, else Unix Makefiles.
-        cuda: auto = on where `nvcc` and a GPU are there.
+        cuda: auto = on where `nvcc` and cuBLAS are. True and False, as YAML reads a bare `on` and `off`, mean those.
         version: that the engine has to report; another one does not become ready (OC-CONFIG-6021).
     """
 
@@ -58,7 +58,7 @@ class SourceMode(msgspec.Struct, tag="source", tag_field="mode", frozen=True, fo
     commit: Commit | None = None
     flags: tuple[CMakeFlag, ...] = ()
     generator: Literal["Ninja", "Unix Makefiles"] | None = None
-    cuda: Literal["auto", "on", "off"] = "auto"
+    cuda: Literal["auto", "on", "off"] | bool = "auto"
     version: Version | None = None
 
 

@@ -1,17 +1,25 @@
 """`llama-orch engines install | plan | list`."""
 
+import enum
 import json
 from typing import Annotated
 
 import typer
 
 from reference_server.config import Config
-from reference_server.provision import cache, models, provisioner, recipes
+from reference_server.provision import cache, llamacpp, models, provisioner, recipes
 from reference_server.provision.console import say
 from reference_server.provision.errors import ProvisionError
 from reference_server.provision.provisioner import Recipe
 
 EXIT_FAILED = 1
+
+
+class Cuda(enum.StrEnum):
+    """As `provisioning.cuda` of a pool."""
+
+    AUTO, ON, OFF = "auto", "on", "off"
+
 
 app = typer.Typer(
     help="Bring engines and models into the cache, and show what is there.",
@@ -25,6 +33,9 @@ EngineArgument = Annotated[
     str | None, typer.Argument(help=f"Which engine: {KNOWN}; with --config a pool, or all of them.", metavar="[ENGINE]")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ForCuda = Annotated[
+    Cuda | None, typer.Option("--cuda", help="Build llamacpp for CUDA: auto where nvcc and cuBLAS are (the default).")
+]
 
 
 @app.command()
@@ -33,6 +44,7 @@ def install(
     engine: EngineArgument = None,
     *,
     with_model: Annotated[bool, typer.Option("--with-model", help="Bring a small real model too (98 MB).")] = False,
+    cuda: ForCuda = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring ENGINE, or the engines of the configuration's pools, unless the cache has them.
@@ -43,6 +55,8 @@ def install(
     Examples:
 
       llama-orch engines install llamacpp --with-model
+
+      llama-orch engines install llamacpp --cuda off
 
       llama-orch engines install vllm
 
@@ -55,7 +69,7 @@ def install(
     config: Config = context.obj or Config()
     try:
         may_install = config.engines.install_packages
-        made = [provisioner.install(one, may_install_packages=may_install) for one in _recipes(context, engine)]
+        made = [provisioner.install(one, may_install_packages=may_install) for one in _recipes(context, engine, cuda)]
         if with_model:
             made.append(models.install())
     except ProvisionError as error:
@@ -69,7 +83,9 @@ def install(
 
 
 @app.command()
-def plan(context: typer.Context, engine: EngineArgument = None, *, as_json: AsJson = False) -> None:
+def plan(
+    context: typer.Context, engine: EngineArgument = None, *, cuda: ForCuda = None, as_json: AsJson = False
+) -> None:
     """Show what installing ENGINE, or the engines of the configuration's pools, would do; changes nothing.
 
     Equal configuration on equal hosts gives an equal plan, and the plan's digest names it.
@@ -81,7 +97,7 @@ def plan(context: typer.Context, engine: EngineArgument = None, *, as_json: AsJs
       llama-orch engines --config pools.yaml plan --json
     """
     try:
-        plans = [recipe.plan() for recipe in _recipes(context, engine)]
+        plans = [recipe.plan() for recipe in _recipes(context, engine, cuda)]
     except ProvisionError as error:
         say(f"llama-orch engines plan: {error}")
         raise typer.Exit(EXIT_FAILED) from None
@@ -92,6 +108,8 @@ def plan(context: typer.Context, engine: EngineArgument = None, *, as_json: AsJs
     for one in plans:
         typer.echo(f"{one.engine} {one.version} by {one.mode}: {one.id}\n  into {one.folder}")
         typer.echo(f"  needs {', '.join(one.tools) or 'no tools'}, and {one.disk_bytes / 1e9:.1f} GB of disk")
+        for choice in one.choices:
+            typer.echo(f"  {choice}")
         for entry in one.inputs:
             typer.echo(f"  fetches {entry.what}" + (f" ({entry.digest})" if entry.digest else ""))
         for number, step in enumerate(one.steps, 1):
@@ -119,13 +137,18 @@ def list_(*, as_json: AsJson = False) -> None:
         typer.echo("The cache is empty. Try: llama-orch engines install llamacpp --with-model")
 
 
-def _recipes(context: typer.Context, named: str | None) -> list[Recipe]:
+def _recipes(context: typer.Context, named: str | None, cuda: Cuda | None) -> list[Recipe]:
     """Those of the configuration's pools, or of the one that is named; without a configuration the engine's own.
 
     Raises:
         PreflightError: see `recipes.of`.
     """
     config: Config | None = context.obj
+    if cuda is not None:
+        if named != "llamacpp" or config is not None:
+            text = "for `llamacpp` without --config; a pool's own is `provisioning.cuda`"
+            raise typer.BadParameter(text, param_hint="--cuda")
+        return [llamacpp.recipe(cuda=cuda.value)]
     if config is None:
         if named is None or named not in recipes.SHIPPED:
             raise typer.BadParameter(f"{named!r} cannot be installed; known: {KNOWN}", param_hint="ENGINE")

@@ -48,6 +48,7 @@ class Plan:
         tools: that preflight asks for, before anything is fetched.
         inputs, steps: in order.
         disk_bytes: about what it takes while it is made.
+        choices: what this host decided, in words.
     """
 
     engine: str
@@ -59,6 +60,7 @@ class Plan:
     inputs: tuple[Input, ...]
     steps: tuple[Step, ...]
     disk_bytes: int
+    choices: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

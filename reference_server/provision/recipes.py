@@ -66,7 +66,8 @@ def _source(mode: SourceMode) -> Recipe:
             f"llama.cpp {mode.version} is pinned, and llama-orch comes with the source of {llamacpp.VERSION}: name "
             f"the `archive` and `digest`, or `git` and `commit`, of {mode.version}, or pin {llamacpp.VERSION}"
         )
-    return llamacpp.recipe(origin, version=mode.version, flags=mode.flags, generator=mode.generator, cuda=mode.cuda)
+    cuda = mode.cuda if isinstance(mode.cuda, str) else ("on" if mode.cuda else "off")
+    return llamacpp.recipe(origin, version=mode.version, flags=mode.flags, generator=mode.generator, cuda=cuda)
 
 
 def _package(engine: str, mode: PackageMode) -> Recipe:

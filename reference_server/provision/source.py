@@ -9,10 +9,9 @@ import shutil
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from reference_server.policy.clients import environment as ways_of
-from reference_server.provision import archives, cache, download, network, package_index, step, tools
+from reference_server.provision import archives, cache, cuda_build, download, network, package_index, step, tools
 from reference_server.provision.console import say
 from reference_server.provision.errors import DigestError, ProvisionError
 from reference_server.provision.plan import Input, Plan, Step, folder_of, key_of
@@ -21,6 +20,7 @@ from reference_server.provision.work import Site, Work
 
 UNPACKED_BYTES_MAX = 2 * 1024**3
 DISK_BYTES = 1024**3
+CUDA_DISK_BYTES = 4 * 1024**3
 PROGRESS = re.compile(r"^\[(\d+)/(\d+)\]|^\[\s*(\d+)%\]")  # ninja's and make's
 TREES = ("*/llama.cpp/CMakeLists.txt", "CMakeLists.txt", "*/CMakeLists.txt")  # the first that is there
 CMAKE_LOCK = Path(__file__).parent / "locks" / "cmake.txt"
@@ -67,7 +67,7 @@ class CMakeBuild:
     origin: IndexFile | Archive | Git
     flags: tuple[str, ...]
     generator: str | None = None
-    cuda: Literal["auto", "on", "off"] = "auto"
+    cuda: cuda_build.Wanted = "auto"
 
     def plan(self) -> Plan:
         """What will be done, with the flags and the generator that suit this machine."""
@@ -82,7 +82,8 @@ class CMakeBuild:
             tools=tuple(found.tool for found in self.needs()),
             inputs=(self._input,),
             steps=tuple(self._steps(folder.with_name(key + ".staging"))),
-            disk_bytes=DISK_BYTES,
+            disk_bytes=CUDA_DISK_BYTES if self._for_cuda.flags else DISK_BYTES,
+            choices=(self._for_cuda.why,),
         )
 
     def needs(self) -> list[Found]:
@@ -95,7 +96,7 @@ class CMakeBuild:
         if isinstance(self.origin, Git):
             needed.append(tools.look(tools.GIT))
         if self.cuda == "on":
-            needed.append(tools.look(tools.NVCC))
+            needed += cuda_build.needs()
         return needed
 
     def is_whole(self, manifest: dict[str, str]) -> bool:
@@ -129,9 +130,11 @@ class CMakeBuild:
 
     @property
     def _all_flags(self) -> tuple[str, ...]:
-        has_cuda = tools.where(tools.NVCC) is not None and tools.has_gpu()
-        is_cuda = self.cuda == "on" or (self.cuda == "auto" and has_cuda)
-        return (*self.flags, "-DGGML_CUDA=ON") if is_cuda else self.flags
+        return (*self.flags, *self._for_cuda.flags)
+
+    @property
+    def _for_cuda(self) -> cuda_build.Choice:
+        return cuda_build.choose(self.cuda, self.flags)
 
     @property
     def _input(self) -> Input:

@@ -4,13 +4,12 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reference_server.policy.tests.far_end import FarEnd
-from reference_server.provision import cache, llamacpp, provisioner, tools
+from reference_server.provision import cache, llamacpp, provisioner
 from reference_server.provision.errors import (
     DigestError,
     OutboundRefusedError,
@@ -55,20 +54,6 @@ def test_flags_cuda_and_origin_decide_the_key_of_a_build() -> None:
     assert 4 == len(keys)
     assert "-DGGML_CUDA=ON" in llamacpp.recipe(origin, cuda="on").plan().steps[0].command
     assert "nvcc" in llamacpp.recipe(origin, cuda="on").plan().tools
-
-
-@pytest.mark.req("OC-CONFIG-6022")
-@pytest.mark.parametrize(("has_compiler", "has_gpu"), [(True, True), (True, False), (False, True)])
-def test_cuda_is_switched_on_by_itself_where_compiler_and_gpu_are_there(
-    programs: Programs, monkeypatch: pytest.MonkeyPatch, has_compiler: bool, has_gpu: bool
-) -> None:
-    if has_compiler:
-        programs.add("the-nvcc-of-this-test")
-    monkeypatch.setattr(tools, "NVCC", replace(tools.NVCC, programs=("the-nvcc-of-this-test",)))
-    monkeypatch.setattr("reference_server.provision.tools.has_gpu", lambda: has_gpu)
-
-    command = llamacpp.recipe().plan().steps[0].command
-    assert (has_compiler and has_gpu) == ("-DGGML_CUDA=ON" in command)
 
 
 @pytest.mark.req("OC-CONFIG-6022", "OC-CONFIG-6029", "ORCH-3201")
