@@ -19,6 +19,7 @@ from chaos.record import Recorder
 from harness.process import DidNotStartError, Process
 from harness.target import READY_MS, STOP_MS, TOKEN_ENV, CannotRunError, Target, ready_line
 
+LAST_LINES_S = 1.0  # for the last lines of a server that has ended to be copied
 COPY_BYTES = 64 * 1024
 UP_MS = 90_000  # a start on a machine that is busy with other things
 
@@ -41,6 +42,7 @@ class ChaosServer:
         self.is_up = threading.Event()
         self.token = secrets.token_urlsafe(24)
         self.log = folder / "server.log"
+        self.log.touch()  # it is read where a server has ended before its first line was copied
         self._command = tuple(command)
         self._folder = folder / "server"
         self._recorder = recorder
@@ -85,6 +87,7 @@ class ChaosServer:
         try:
             process.wait_ready(lambda: ready_line(process) is not None, deadline_ms=READY_MS)
         except DidNotStartError as error:
+            self._copying.join(LAST_LINES_S)
             tail = "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
             raise CannotRunError(f"the server did not start: {error}\n{tail}") from None
         self._url = str((ready_line(process) or {})["url"]).rstrip("/")

@@ -1,4 +1,4 @@
-"""`python -m tools check | lint | gen | coverage | compat | flakes | lock`: what a developer runs before a push."""
+"""`python -m tools check | lint | gen | coverage | compat | flakes | slow | lock`: for a developer, before a push."""
 
 import argparse
 import sys
@@ -23,6 +23,7 @@ EXAMPLES = """examples:
   python -m tools flakes --runs 20
                                 the whole suite so often; names every test whose verdict was not always the same
   python -m tools flakes --runs 5 -- -n 2 -m scenario features
+  python -m tools slow          every test of `make test`, and which of them `check` leaves to it; on an idle machine
   python -m tools lock          pin the dependencies again, with hashes (needs uv)
 
 exit codes: 0 pass, 1 fail, 2 wrong usage, 3 could not run
@@ -53,6 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one 
             from tools import flakes
 
             return flakes.soak(ROOT, runs=asked.runs, arguments=asked.pytest, json_file=asked.json, say=_say)
+        case "slow":
+            from tools import loop
+
+            return loop.measure(ROOT)
         case "bench":
             from tools.bench import run
 
@@ -87,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     soak.add_argument("--runs", type=int, default=20, metavar="N", help="how often (20)")
     soak.add_argument("--json", type=Path, metavar="FILE", help="write what differed to this file, too")
     soak.add_argument("pytest", nargs="*", metavar="ARGUMENT", help="after --: for pytest, in place of the whole suite")
+    verbs.add_parser("slow", help="measure all tests, and write tools/slow.txt")
     verbs.add_parser("lock", help="pin the dependencies again, with hashes")
     return parser
 

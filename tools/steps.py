@@ -1,9 +1,11 @@
 """The steps of `check` and `lint`: each runs to its end, says how it went and how long it took."""
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from tools import generated, links, queries, references, spec_lint
 from tools.index import entries
 
 SCRIPTS = Path(sys.executable).parent
+LOUD = frozenset({"tests"})  # they show their own progress
+TESTS = ("-p", "tools.loop", "-n", "auto", "-q", "--durations", "5", "--durations-min", "1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,23 +92,29 @@ LINT: Mapping[str, Step] = {
 }
 CHECK: Mapping[str, Step] = {
     **LINT,
-    "tests": loud(sys.executable, "-m", "pytest", "-q", "-m", "not real_engine and not real_part and not slow"),
+    "tests": loud(sys.executable, "-m", "pytest", *TESTS, "-m", "not real_engine and not real_part and not slow"),
 }
 
 
 def run(steps: Mapping[str, Step], root: Path, *, say: Callable[[str], None]) -> list[str]:
-    """Run all steps, whatever fails.
+    """Run all steps, whatever fails: as many at a time as there are processors, and those that show their own progress
+    alone, after all others.
 
     Returns:
         The names of those that failed.
     """
     failed = []
-    for name, step in steps.items():
-        started = time.monotonic()
-        verdict = step(root)
-        seconds = time.monotonic() - started
-        if not verdict.passed:
-            failed.append(name)
-            say(verdict.output.rstrip())
-        say(f"{'pass' if verdict.passed else 'FAIL'}  {name:<10} {seconds:6.1f} s")
+    with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
+        begun = {name: pool.submit(_timed, step, root) for name, step in steps.items() if name not in LOUD}
+        for name, step in steps.items():
+            verdict, seconds = begun[name].result() if name in begun else _timed(step, root)
+            if not verdict.passed:
+                failed.append(name)
+                say(verdict.output.rstrip())
+            say(f"{'pass' if verdict.passed else 'FAIL'}  {name:<10} {seconds:6.1f} s")
     return failed
+
+
+def _timed(step: Step, root: Path) -> tuple[Verdict, float]:
+    started_s = time.monotonic()
+    return step(root), time.monotonic() - started_s

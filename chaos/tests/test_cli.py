@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from chaos import record
+from chaos import record, server
 from chaos.cli import app
 from chaos.engines import is_alive
 from chaos.tests.story import Story
@@ -48,6 +48,14 @@ def test_usage(arguments: list[str], code: int, says: str, monkeypatch: pytest.M
     result = CliRunner().invoke(app, arguments)
 
     assert (code, True) == (result.exit_code, says in result.output), result.output
+
+
+def test_a_server_that_ends_before_its_log_was_copied_could_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_copy", lambda read_end, path: os.close(read_end))
+
+    result = CliRunner().invoke(app, ["--launch", "false"])
+
+    assert (3, True) == (result.exit_code, "could not run" in result.output), result.output
 
 
 @pytest.mark.req("OC-TEST-7052")

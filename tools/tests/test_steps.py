@@ -1,6 +1,7 @@
 """The runner of the developer's loop, and its command line."""
 
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,25 @@ def test_every_step_runs_and_the_failed_ones_are_named(tmp_path: Path) -> None:
     assert ["a.md:1: broken", "FAIL  first", "trace", "FAIL  second", "pass  third"] == [
         line[:14].strip() for line in said
     ]
+
+
+def test_steps_run_beside_each_other_and_the_tests_alone_after_them(tmp_path: Path) -> None:
+    both, ended = threading.Barrier(2), list[str]()
+
+    def step(name: str) -> steps.Step:
+        def meet(_: Path) -> steps.Verdict:
+            both.wait(timeout=60)  # for ever, if they came one after the other
+            ended.append(name)
+            return steps.Verdict(passed=True)
+
+        return meet
+
+    def tests(_: Path) -> steps.Verdict:
+        return steps.Verdict(passed=sorted(ended) == ["first", "second"])
+
+    steps_of_all = {"first": step("first"), "second": step("second"), "tests": tests}
+
+    assert [] == steps.run(steps_of_all, tmp_path, say=lambda _: None)
 
 
 def test_each_step_says_its_time(tmp_path: Path) -> None:
