@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.requirements import load
-from tools import generated, links, queries, references, spec_lint
+from tools import actions, generated, links, queries, references, spec_lint
 from tools.index import entries
 
 SCRIPTS = Path(sys.executable).parent
@@ -53,6 +53,26 @@ def module(name: str, *arguments: str) -> Step:
     return command(sys.executable, "-m", name, *arguments)
 
 
+def each(*steps: Step) -> Step:
+    """A step that passes when all of these do."""
+
+    def step(root: Path) -> Verdict:
+        verdicts = [one(root) for one in steps]
+        return Verdict(all(v.passed for v in verdicts), "\n".join(v.output for v in verdicts if not v.passed))
+
+    return step
+
+
+def schema(name: str, pattern: str) -> Step:
+    """A step that holds all files of a pattern against a schema that lies in the wheel of check-jsonschema."""
+
+    def step(root: Path) -> Verdict:
+        files = sorted(str(path.relative_to(root)) for path in root.glob(pattern))
+        return command(str(SCRIPTS / "check-jsonschema"), "--builtin-schema", f"vendor.{name}", *files)(root)
+
+    return step
+
+
 def finding(find: Callable[[Path], Sequence[str]]) -> Step:
     """A step that passes when a function finds nothing."""
 
@@ -88,6 +108,10 @@ LINT: Mapping[str, Step] = {
     "index": finding(entries.problems),
     "links": finding(links.broken),
     "queries": finding(queries.problems),
+    "workflows": each(
+        schema("github-workflows", ".github/workflows/*.yml"), schema("github-actions", ".github/actions/*/action.yml")
+    ),
+    "names": finding(actions.problems),
     "actions": command(str(SCRIPTS / "zizmor"), "--offline", "--strict-collection", "--pedantic", "--quiet", ".github"),
 }
 CHECK: Mapping[str, Step] = {

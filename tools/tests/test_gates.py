@@ -62,6 +62,10 @@ PLANTED = {
         "queries", "contracts/metrics/dashboards/engines.json", "breaker_state", "no series", there="breaker_open"
     ),
     "alert": Planted("queries", "contracts/metrics/alerts.yaml", "breaker_state", "no series", there="breaker_open"),
+    "key of a workflow": Planted("workflows", ".github/workflows/ci.yml", "  psuh:\n", "psuh", there="  push:\n"),
+    "name in a workflow": Planted(
+        "names", ".github/workflows/ci.yml", "matrix.targte", "nothing is called matrix.targte", there="matrix.target"
+    ),
     "injection": Planted(
         "actions",
         ".github/actions/llama-orch/action.yml",

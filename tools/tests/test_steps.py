@@ -76,7 +76,10 @@ def test_a_program_runs_in_the_root(tmp_path: Path, step: Callable[..., steps.St
 
 def test_check_is_lint_and_the_tests() -> None:
     assert [*steps.LINT, "tests"] == list(steps.CHECK)
-    named = {"format", "lint", "types", "imports", "generated", "specs", "ids", "index", "links", "queries", "actions"}
+    named = {
+        *("format", "lint", "types", "imports", "generated", "specs", "ids", "index", "links", "queries", "workflows"),
+        *("names", "actions"),
+    }
     assert named == set(steps.LINT)
 
 
