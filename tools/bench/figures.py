@@ -18,7 +18,7 @@ from tools.bench import subjects
 from tools.bench.load import request, task
 from tools.bench.subjects import TOKEN, Hop
 
-STREAMS, TOKENS = 32, 400
+STREAMS, SHORT_TOKENS, TOKENS = 32, 20, 420
 ADMISSIONS, CONNECTIONS = 20_000, 64
 IDLE_TASKS, READERS = 50, 20
 CANCELS = 100
@@ -39,14 +39,29 @@ def load(hop: Hop, *options: str) -> dict[str, Any]:
 
 
 def cpu_per_token_us(start: Callable[[int, Path], Any], folder: Path, *, burst: int) -> float:
-    """CPU of the hop for one token of 32 streams at 100 tokens/s, their requests included; microseconds."""
+    """CPU of the hop for one more token of 32 streams at 100 tokens/s; microseconds.
+
+    Two runs that differ in their length alone: their requests cost the same, so the difference is the tokens'.
+    """
     with subjects.engine(folder, tokens_per_s=100.0, burst=burst) as port, start(port, folder) as hop:
         load(hop, "--streams", "4", "--tokens", "50")
-        before = hop.cpu_s()
-        got = load(hop, "--streams", str(STREAMS), "--tokens", str(TOKENS))
-        if got["tokens"] != STREAMS * TOKENS:
-            raise RuntimeError(f"{got['tokens']} of {STREAMS * TOKENS} tokens came")
-        return float((hop.cpu_s() - before) / got["tokens"] * 1e6)
+        short_s, long_s = (_cpu_of_streams_s(hop, tokens) for tokens in (SHORT_TOKENS, TOKENS))
+        return (long_s - short_s) / (STREAMS * (TOKENS - SHORT_TOKENS)) * 1e6
+
+
+def cpu_per_request_us(start: Callable[[int, Path], Any], folder: Path) -> float:
+    """CPU of the hop for a whole request of 20 tokens at 100 tokens/s, one event a read; microseconds."""
+    with subjects.engine(folder, tokens_per_s=100.0, burst=1) as port, start(port, folder) as hop:
+        load(hop, "--streams", "4", "--tokens", "50")
+        return _cpu_of_streams_s(hop, SHORT_TOKENS) / STREAMS * 1e6
+
+
+def _cpu_of_streams_s(hop: Hop, tokens: int) -> float:
+    before = hop.cpu_s()
+    got = load(hop, "--streams", str(STREAMS), "--tokens", str(tokens))
+    if got["tokens"] != STREAMS * tokens:
+        raise RuntimeError(f"{got['tokens']} of {STREAMS * tokens} tokens came")
+    return hop.cpu_s() - before
 
 
 def first_token_ms(start: Callable[[int, Path], Any], folder: Path) -> float:

@@ -20,6 +20,7 @@ Subject = Callable[[int, Path], object]
 COMPARED: dict[str, tuple[str, Callable[..., float], tuple[str, ...] | None]] = {
     "CPU a token, one event a read": ("µs", partial(figures.cpu_per_token_us, burst=1), None),
     "CPU a token, 20 events a read": ("µs", partial(figures.cpu_per_token_us, burst=20), None),
+    "CPU of a request of 20 tokens": ("µs", figures.cpu_per_request_us, None),
     "time to the first token, idle": ("ms", figures.first_token_ms, None),
     "the same without a journal": (
         "ms",
