@@ -10,6 +10,24 @@ Feature: Engine faults
     Then it ended with WORKER_RESET, retriable, after 5 tokens
     And its answer tells the error of the stream
 
+  @OC-CORE-1018 @OC-CORE-1019 @ORCH-3009 @ORCH-3023
+  Scenario: a task that its engine fails before the first token goes on to another replica
+    Given a server with 2 replicas, of which 1 fails before the first token
+    When a task of 20 tokens is submitted
+    And its stream is read to the end
+    Then it ended well with 20 tokens
+    And 2 replicas have started it
+    And its metrics name another replica than started, with nothing of its KV cache
+
+  @OC-CORE-1018 @ORCH-2006 @OC-CTRL-2030 @OC-CTRL-2032 @ORCH-2009
+  Scenario: a task that no replica can decode ends once each has tried it
+    Given a server with 2 replicas, of which 2 fail before the first token
+    When a task of 20 tokens is submitted
+    And its stream is read to the end
+    Then it ended with REPLICA_EXHAUSTED, retriable, after 0 tokens
+    And 2 replicas have started it
+    And its answer tells the error of the stream
+
   @ORCH-2006 @OC-CTRL-2030 @OC-CTRL-2032 @ORCH-2009
   Scenario: a task that every replica failed is told so, and the next one is served
     Given a server whose engine fails after 5 tokens

@@ -38,7 +38,8 @@ class MockEngine(msgspec.Struct, tag="mock", tag_field="kind", frozen=True, forb
         workloads: what it offers; vectors and scores follow from hashes of the texts.
         preload_ms: how long it is `loading` after start.
         die_after_tokens, stall_after_tokens: fault injection; the stream is lost or stands still after so many tokens.
-        fail_after_tokens, defect_after_tokens: the engine says an error of its own, or its adapter has a defect.
+        fail_after_tokens: the engine answers a task, not its self-test or a probe, with an error of its own.
+        defect_after_tokens: its adapter has a defect.
     """
 
     slots: Positive = 4

@@ -137,7 +137,7 @@ class PoolUnavailableError(ApiError):
 
 
 class ReplicaExhaustedError(ApiError):
-    """Every replica that tried the task failed."""
+    """Every replica that could try the task failed, or the one that had begun to answer it."""
 
     CODE = "REPLICA_EXHAUSTED"
     RETRIABLE = True

@@ -116,6 +116,8 @@ class MetricsFrame(msgspec.Struct, frozen=True, kw_only=True):
     tokens_budget_remaining: Annotated[int, msgspec.Meta(ge=0)] | msgspec.UnsetType = msgspec.UNSET
     time_budget_remaining_ms: Annotated[int, msgspec.Meta(ge=0)] | msgspec.UnsetType = msgspec.UNSET
     cost_budget_remaining: Annotated[float, msgspec.Meta(ge=0)] | msgspec.UnsetType = msgspec.UNSET
+    replica_id: str | msgspec.UnsetType = msgspec.UNSET
+    kv_migrated: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class EndFrame(msgspec.Struct, frozen=True, kw_only=True):

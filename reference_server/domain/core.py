@@ -28,6 +28,7 @@ from reference_server.domain.effects import (
     TaskFinished,
     TaskForgotten,
     TaskRejected,
+    TaskReturned,
     TaskStarted,
 )
 from reference_server.domain.errors import Failure, RefusedError
@@ -183,16 +184,19 @@ class Core:
         self.catalog.require_taking(pool.model_ref, is_known_session=is_known, now_ms=now_ms)
 
     def _dispatch(self, pool: Pool, now_ms: int) -> None:
+        passed_over: list[Task] = []
         while len(pool.queue) and pool.slots_free > 0:
             task_id = pool.queue.pop()
             if task_id is None:
-                return
+                break
             task = self._tasks[task_id]
             session = self.sessions.get(task.request.session_id, now_ms)
             affine_to = session.replica_id if session else None
-            views = (r.view() for r in pool.replicas.values())
+            views = (r.view() for r in pool.replicas.values() if r.id not in task.tried)
             replica_id = placement.choose(views, affine_to=task.placement_hint or affine_to)
-            assert replica_id is not None, "slots_free > 0 means that a Ready replica has one"  # noqa: S101
+            if replica_id is None:  # those that have a slot free have tried it
+                passed_over.append(task)
+                continue
             pool.replicas[replica_id].lease(task_id)
             pool.running = None
             task.advance("dispatch")
@@ -201,9 +205,12 @@ class Core:
             task.kv_warm = affine_to == replica_id and task.request.reuse_cache and not task.request.strict
             task.failed_over = affine_to not in {None, replica_id}
             self.sessions.served(task.request.session_id, replica_id=replica_id, kv_warm=task.kv_warm)
-            task.transcript.append("started", frames.started(task, pool))
+            if not task.tried:
+                task.transcript.append("started", frames.started(task, pool))
             task.transcript.append("metrics", self._metrics(task, pool, now_ms))
             self._effects += [TaskStarted(task), StartDecode(task)]
+        for task in reversed(passed_over):
+            self._wait_for_another(task, pool, now_ms)
 
     # ── after a restart ──
 
@@ -280,14 +287,40 @@ class Core:
         self._close(task, "error", frames.error(task.failure), now_ms, reason)
         return True
 
-    def release(self, task: Task, now_ms: int) -> None:
-        """The engine has confirmed that it works for this task no more: its slot is free."""
+    def can_go_on(self, task: Task) -> bool:
+        """Another replica could decode a task that its own one fails now: nothing has been told of an answer yet."""
+        is_untouched = not task.is_terminal and task.transcript.bytes_total == task.transcript.tokens_total == 0
+        return is_untouched and self._has_untried(task, besides=task.replica_id)
+
+    def release(self, task: Task, now_ms: int, *, failed: Failure | None = None) -> None:
+        """The engine has confirmed that it works for this task no more: its slot is free.
+
+        Args:
+            failed: the engine's error, of a task that `can_go_on`; a task that has ended meanwhile stays so.
+        """
         pool = self.pools[task.pool_id]
         replica = pool.replicas[task.replica_id or ""]
         if replica.holds(task.id):  # a replica that was lost has given up its leases already
             replica.release(task.id)
         pool.running = None
+        if failed is not None and not task.is_terminal:
+            task.tried[replica.id] = failed
+            task.advance("return")
+            self._effects.append(TaskReturned(task))
+            self._deadlines.add(task.deadline_at_ms, task.id)
+            self._wait_for_another(task, pool, now_ms)
         self._dispatch(pool, now_ms)
+
+    def _wait_for_another(self, task: Task, pool: Pool, now_ms: int) -> None:
+        """Put a task at the head of its queue, for a replica that has not tried it; with none Ready it has failed."""
+        if self._has_untried(task):
+            pool.queue.put_back(task.id, task.request.priority, tokens=task.request.tokens_expected)
+        else:
+            self.fail(task.id, list(task.tried.values())[-1], now_ms)
+
+    def _has_untried(self, task: Task, *, besides: str | None = None) -> bool:
+        replicas = self.pools[task.pool_id].ready_replicas
+        return any(replica.id not in {*task.tried, besides} for replica in replicas)
 
     def quarantine(self, task: Task) -> None:
         """The engine did not confirm in time: its slot is out of use until it does."""
@@ -336,6 +369,7 @@ class Core:
                 code="WORKER_RESET", message=fault.text, engine=pool.engine, pool_id=pool_id, retriable=True
             )
             self.fail(task_id, failure, now_ms)
+        self._dispatch(pool, now_ms)  # what waited for this replica may have none left
         return pause_ms
 
     def replica_restarted(self, pool_id: str, replica_id: str, now_ms: int) -> None:
@@ -355,6 +389,7 @@ class Core:
             return False
         self._change(pool, replica, "tripped", fault=fault)
         replica.retry_at_ms = now_ms + replica.breaker.wait_ms(now_ms)
+        self._dispatch(pool, now_ms)
         return True
 
     def replica_probing(self, pool_id: str, replica_id: str, now_ms: int) -> int:

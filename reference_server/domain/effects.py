@@ -62,6 +62,13 @@ class TaskStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskReturned:
+    """A replica failed a task before its first token: it waits for another one."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
 class TaskFinished:
     """A task reached a terminal state; its transcript is closed.
 
@@ -135,6 +142,7 @@ Notice = (
     | TaskRejected
     | BackpressureApplied
     | TaskStarted
+    | TaskReturned
     | TaskFinished
     | TaskForgotten
     | ReplicaChanged

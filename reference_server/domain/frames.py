@@ -59,6 +59,7 @@ def metrics(task: Task, pool: Pool, now_ms: int, *, left: Amounts) -> dict[str, 
         "kv_warmth": task.kv_warm,
         "tokens_in": task.tokens_in,
         "tokens_out": tokens_out,
+        **({"replica_id": task.replica_id, "kv_migrated": False} if task.tried else {}),
         **budgets(left),
     }
 

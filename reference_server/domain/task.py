@@ -3,7 +3,8 @@
 Rules:
 1. States change through `Task.advance` alone, by the table below. Anything else raises and changes nothing.
 2. `ended`, `failed` and `canceled` are terminal: the first of finish, fail and cancel wins, the others come too late.
-3. Whoever wants a transition asks for it and looks at the answer; nobody branches on a state read earlier.
+3. A task that its engine failed before its first token may return to the queue, for another replica to try it.
+4. Whoever wants a transition asks for it and looks at the answer; nobody branches on a state read earlier.
 
 Source: ORCH-3017, ORCH-3024, ORCH-3026, OC-CORE-1005, OC-CTRL-2012.
 """
@@ -17,12 +18,13 @@ from reference_server.domain.transcript import Transcript
 
 Priority = Literal["interactive", "batch"]
 State = Literal["queued", "running", "ended", "failed", "canceled"]
-Event = Literal["dispatch", "finish", "fail", "cancel"]
+Event = Literal["dispatch", "return", "finish", "fail", "cancel"]
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
     ("queued", "dispatch"): "running",
     ("queued", "fail"): "failed",
     ("queued", "cancel"): "canceled",
+    ("running", "return"): "queued",
     ("running", "finish"): "ended",
     ("running", "fail"): "failed",
     ("running", "cancel"): "canceled",
@@ -86,6 +88,7 @@ class Task:
         prompt_tokens_most: as admission counted them; what the engine counts is in `tokens_in` after its end.
         placement_hint: the replica where a policy plugin would rather have it.
         failed_over: another replica than the session's own decodes it, without its KV cache.
+        tried: the replicas that failed it before its first token, and with what.
     """
 
     request: TaskRequest
@@ -106,6 +109,7 @@ class Task:
     failed_over: bool = False
     placement_hint: str | None = None
     failure: Failure | None = None
+    tried: dict[str, Failure] = field(default_factory=dict)
 
     @property
     def id(self) -> str:

@@ -101,6 +101,11 @@ class TaskQueue:
         self._lanes[priority][task_id] = tokens
         self._tokens[priority] += tokens
 
+    def put_back(self, task_id: str, priority: Priority, *, tokens: int) -> None:
+        """Add a task that was served without success, at the head of its lane: the bounds had let it in before."""
+        self.restore(task_id, priority, tokens=tokens)
+        self._lanes[priority].move_to_end(task_id, last=False)
+
     def pop(self) -> str | None:
         """Take the next task to serve, or None when nothing waits."""
         for priority, lane in self._lanes.items():

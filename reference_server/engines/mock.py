@@ -66,13 +66,7 @@ class Mock:
         self._started_s = time.monotonic()
         self._slots = asyncio.Semaphore(settings.slots)
         self.active: set[str] = set()
-        faults = (
-            settings.die_after_tokens,
-            settings.stall_after_tokens,
-            settings.fail_after_tokens,
-            settings.defect_after_tokens,
-        )
-        self._faults = [tokens for tokens in faults if tokens is not None]
+        self._faults = (settings.die_after_tokens, settings.stall_after_tokens, settings.defect_after_tokens)
 
     async def readiness(self) -> Readiness:
         """`loading` for `preload_ms` after the start."""
@@ -150,17 +144,20 @@ class Mock:
     async def _paced(self, request: Completion) -> AsyncGenerator[EngineEvent, None]:
         settings, total = self._settings, request.max_tokens
         pieces = _Pieces(f"{self._model_ref}\0{request.prompt}", request.seed)
+        is_task = not request.task_id.startswith(("preload-", "probe-"))
+        fail_after = settings.fail_after_tokens if is_task else None
+        faults = [tokens for tokens in (*self._faults, fail_after) if tokens is not None]
         loop = asyncio.get_running_loop()
         start_s, sent = loop.time(), 0
         while sent < total:
             due = total if settings.token_ms == 0 else int((loop.time() - start_s) * 1000 / settings.token_ms)
-            due = min(due, total, *self._faults)
+            due = min(due, total, *faults)
             if due > sent:
                 yield Tokens(tuple(pieces.take(due - sent)))
                 sent = due
             if sent == settings.die_after_tokens:
                 raise EngineLostError("the mock died, as its settings ask")
-            if sent == settings.fail_after_tokens:
+            if sent == fail_after:
                 raise EngineFaultError("500 mock_error, as its settings ask")
             if sent == settings.defect_after_tokens:
                 raise ZeroDivisionError

@@ -82,16 +82,20 @@ class TaskRunner:
             self._decoding.cancel()
 
     async def run(self) -> None:
-        """Decode, end the task unless somebody else has, and give the slot back."""
+        """Decode, end the task or hand it on unless somebody else has ended it, and give the slot back."""
+        failed: Failure | None = None
         if not self._stop_asked:  # it may have been canceled between dispatch and this first step
             async with asyncio.TaskGroup() as group:
                 self._decoding = group.create_task(self._decode_or_explain())
             if not self._decoding.cancelled() and (failure := self._decoding.result()) is not None:
-                self._core.fail(self.task.id, failure, now_ms())
+                if failure.code == "REPLICA_EXHAUSTED" and self._core.can_go_on(self.task):
+                    failed = failure
+                else:
+                    self._core.fail(self.task.id, failure, now_ms())
                 self._changed(self.task)
             if not self._engine_finished:
                 await self._confirm_stopped()
-        self._core.release(self.task, now_ms())
+        self._core.release(self.task, now_ms(), failed=failed)
 
     async def _decode_or_explain(self) -> Failure | None:
         # Its start is on disk before its engine is asked: after a crash nothing runs twice (OC-CORE-1052).

@@ -27,6 +27,7 @@ from reference_server.domain.effects import (
     TaskEnqueued,
     TaskFinished,
     TaskRejected,
+    TaskReturned,
     TaskStarted,
 )
 from reference_server.domain.task import Task
@@ -137,6 +138,8 @@ class TaskLog:
                 self._write("task admitted", task, at_ms)
             case TaskStarted(task):
                 self._write("task started", task, at_ms)
+            case TaskReturned(task):
+                self._write("task goes on to another replica", task, at_ms)
             case TaskFinished(task, reason):
                 self._write(f"task {task.state}", task, at_ms, reason)
             case TaskRejected(engine, failure):
@@ -157,8 +160,8 @@ class TaskLog:
         if LINES.level > logging.INFO:
             return
         line = self._line(event, task, at_ms)
-        if task.failure is not None:
-            line["last_error"] = task.failure.code
+        if (failure := task.failure or task.tried.get(task.replica_id or "")) is not None:
+            line["last_error"] = failure.code
         if reason is not None:
             line["reason"] = reason
         LINES.msg(_json.encode(line))

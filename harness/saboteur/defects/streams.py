@@ -202,6 +202,30 @@ def a_crash_is_an_end(frame: Frame, stream: Stream) -> Iterator[Frame]:
     yield replace(frame, event="end", data='{"tokens_out":5,"decode_ms":1}') if is_crash else frame
 
 
+@frames("OC-CORE-1018")
+def one_failed_replica_is_the_end(frame: Frame, stream: Stream) -> Iterator[Frame]:
+    """A task is not tried on another replica than the first."""
+    error = {"code": "REPLICA_EXHAUSTED", "message": "planted", "retriable": True}
+    is_moved = stream.memory.setdefault("moved", False)
+    stream.memory["moved"] = is_moved or "kv_migrated" in frame.payload
+    if not stream.memory["moved"]:
+        yield frame
+    elif not is_moved:
+        yield replace(frame, event="error", data="{}").having(**error)
+
+
+@frames("OC-CORE-1018", "ORCH-2006")
+def all_have_failed_is_a_crash(frame: Frame, stream: Stream) -> Iterator[Frame]:
+    """A task that every replica failed tells another code."""
+    yield frame.having(code="WORKER_RESET") if frame.payload.get("code") == "REPLICA_EXHAUSTED" else frame
+
+
+@frames("OC-CORE-1019", "ORCH-3023")
+def who_took_a_task_over_is_not_told(frame: Frame, stream: Stream) -> Iterator[Frame]:
+    """The frames of a task that went on to another replica do not name it."""
+    yield frame.having(replica_id=None, kv_migrated=None) if "kv_migrated" in frame.payload else frame
+
+
 @frames("ORCH-3016", "OC-CORE-1022")
 def a_standstill_is_a_crash(frame: Frame, stream: Stream) -> Iterator[Frame]:
     """A task that the watchdog ends tells another code."""

@@ -33,13 +33,13 @@ class CoreMachine(RuleBasedStateMachine):
         self.slots, self.now, self.count = slots, 0, 0
         self.accepted: dict[str, Task] = {}
         self.unreleased: dict[str, Task] = {}
-        self.starts: list[str] = []
+        self.starts: list[tuple[str, str | None]] = []
         self.ends: Counter[str] = Counter()
 
     def drain(self) -> None:
         for effect in self.core.take_effects():
             if isinstance(effect, StartDecode):
-                self.starts.append(effect.task.id)
+                self.starts.append((effect.task.id, effect.task.replica_id))
                 self.unreleased[effect.task.id] = effect.task
             if isinstance(effect, TaskFinished):
                 self.ends[effect.task.id] += 1
@@ -75,6 +75,21 @@ class CoreMachine(RuleBasedStateMachine):
                 self.core.finish(task.id, DONE, self.now)
             elif how == "fail":
                 self.core.fail(task.id, Failure(code="WORKER_RESET", message="x"), self.now)
+        self.drain()
+
+    @rule(data=st.data())
+    def engine_answers_with_an_error(self, data: st.DataObject) -> None:
+        """Of a task that had no token yet: it goes on, or the caller ends it."""
+        going = {name: task for name, task in self.unreleased.items() if task.state == "running"}
+        if (task := self.pick(data, going)) is None:
+            return
+        failure = Failure(code="REPLICA_EXHAUSTED", message="500")
+        can_go_on = self.core.can_go_on(task)
+        assert not (can_go_on and task.transcript.tokens_total)
+        if not can_go_on:
+            self.core.fail(task.id, failure, self.now)
+        del self.unreleased[task.id]
+        self.core.release(task, self.now, failed=failure if can_go_on else None)
         self.drain()
 
     @rule(data=st.data())
@@ -114,14 +129,25 @@ class CoreMachine(RuleBasedStateMachine):
             assert task.is_terminal == task.transcript.is_closed
 
     @invariant()
-    def no_task_is_started_twice_and_no_slot_oversubscribed(self) -> None:
+    def no_task_is_started_twice_on_a_replica_and_no_slot_oversubscribed(self) -> None:
         assert len(self.starts) == len(set(self.starts))
         for replica in self.pool.replicas.values():
             assert len(replica.leases) <= replica.slots_total
 
     @invariant()
-    def nobody_waits_while_a_slot_is_free(self) -> None:
-        assert not (len(self.pool.queue) and self.pool.slots_free)
+    def nobody_waits_while_a_slot_is_free_on_a_replica_that_has_not_tried_it(self) -> None:
+        free = {replica.id for replica in self.pool.ready_replicas if replica.slots_free}
+        ready = {replica.id for replica in self.pool.ready_replicas}
+        for task_id in self.pool.queue.ids():
+            tried = self.accepted[task_id].tried.keys()
+            assert free <= tried
+            assert not free or ready - tried
+
+    @invariant()
+    def who_is_started_again_was_failed_before(self) -> None:
+        for name, task in self.accepted.items():
+            starts = [replica_id for started, replica_id in self.starts if started == name]
+            assert set(starts[:-1]) <= task.tried.keys()
 
 
 TestCore = pytest.mark.req("OC-CORE-1008", "OC-CORE-1014", "OC-CORE-1016", "ORCH-3024")(CoreMachine.TestCase)
