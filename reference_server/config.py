@@ -148,10 +148,11 @@ class ModelSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Where a pool's model comes from (ORCH-3090, OC-CONFIG-6026).
 
     Attributes:
-        source: `hf:org/repo/path.gguf`, `hf:org/repo`, either with `@revision`, `https://…`, `s3://bucket/key`,
-            `oci://host/name:tag` or `pypi:project/file.whl#member`; None = the catalog's source, or the pool's own
-            `model_ref`.
-        digest: of the file; None = the catalog's, or as its source vouches, which a web server and S3 do not.
+        source: `hf:org/repo/path.gguf`, `hf:org/repo` (its only GGUF file; where it has none, all that an engine needs
+            of its safetensors), either with `@revision`, `https://…`, `s3://bucket/key`, `oci://host/name:tag` or
+            `pypi:project/file.whl#member`; None = the catalog's source, or the pool's own `model_ref`.
+        digest: of the file, or of all files of a repository (see `llama-orch models fetch --help`); None = the
+            catalog's, or as its source vouches, which a web server and S3 do not.
     """
 
     source: Annotated[str, msgspec.Meta(min_length=1, max_length=2048)] | None = None

@@ -21,6 +21,7 @@ from reference_server.config import Config, ConfigError, Pool, SupervisedEngine
 from reference_server.config_places import Place, allowed_values, known_fields, place_of
 from reference_server.config_rules import provisioning_wrong
 from reference_server.domain.devices import DeviceMask
+from reference_server.provision.reference import scheme_of
 
 Mode = Literal["strict", "compat"]
 
@@ -195,9 +196,16 @@ def _wrong_with_pattern(pattern: str) -> str | None:
     return None
 
 
+def _is_fetched(pool: Pool) -> bool:
+    """Whether the model comes by a reference; Triton's repositories never do."""
+    return pool.engine != "triton" and scheme_of(pool.model.source or pool.model_ref) not in {None, "file"}
+
+
 def _wrong_with(config: Config, pool: Pool, replica: SupervisedEngine) -> str | None:
-    if pool.engine != "llamacpp" and replica.model_file is None:
-        return f"{pool.engine} is started with what `model_file` names: a folder with a model, or a model repository"
+    if pool.engine != "llamacpp" and replica.model_file is None and not _is_fetched(pool):
+        which = "a folder with a model, or a model repository"
+        also = "" if pool.engine == "triton" else "; or name a `model.source` that is fetched, as hf:org/repo"
+        return f"{pool.engine} is started with what `model_file` names: {which}{also}"
     if pool.engine != "llamacpp" and replica.binary is not None:
         return f"`binary` is llama-server's; {pool.engine} comes by the pool's `provisioning`"
     if not replica.devices and not config.experimental_cpu:

@@ -2,7 +2,7 @@
 
     <cache>/downloads/<file>                      verified archives (`.part` while they come)
     <cache>/engines/<engine>/<key>/manifest.json  written last: a folder without one is no install
-    <cache>/models/<id>/manifest.json             likewise
+    <cache>/models/<id>/manifest.json             likewise; a file, or a folder for all of a repository
     <cache>/plans/<digest>.json                   what each install was to do
 
 Source: ORCH-3042, ORCH-3203.
@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 CACHE_ENV = "LLAMA_ORCH_CACHE_DIR"
+WHERE = {"engines": "*/*/manifest.json", "models": "*/manifest.json"}
 
 
 def root() -> Path:
@@ -51,8 +52,8 @@ def manifest_of(folder: Path) -> dict[str, str] | None:
 
 
 def installed(kind: str) -> list[dict[str, str]]:
-    """The manifests of all complete installs of a kind: `engines` or `models`."""
-    found = sorted((root() / kind).glob("**/manifest.json"))
+    """The manifests of all complete installs of a kind, `engines` or `models`, whatever is in them."""
+    found = sorted((root() / kind).glob(WHERE[kind]))
     return [manifest for path in found if (manifest := manifest_of(path.parent)) is not None]
 
 

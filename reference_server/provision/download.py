@@ -26,6 +26,15 @@ def sha256_of(path: Path) -> str:
         return "sha256:" + hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def sha1_git_of(path: Path) -> str:
+    """What git names a file's content, as `sha1_git:…` (git's own object format: `blob`, the length, the bytes)."""
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb") as handle:
+        while chunk := handle.read(1024 * 1024):
+            digest.update(chunk)
+    return "sha1_git:" + digest.hexdigest()
+
+
 def fetch(
     url: str,
     target: Path,

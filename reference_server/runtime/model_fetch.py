@@ -15,8 +15,8 @@ from reference_server.domain.catalog import Catalog
 from reference_server.domain.faults import Fault, FaultKind
 from reference_server.provision import model_store
 from reference_server.provision.errors import BadReferenceError, DigestError, FormatError, ProvisionError
-from reference_server.provision.model_store import Wanted
 from reference_server.provision.reference import parse, scheme_of
+from reference_server.provision.wanted import Wanted
 from reference_server.runtime.background import in_thread
 from reference_server.runtime.launchers import FaultError
 

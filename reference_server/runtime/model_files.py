@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from reference_server.engines.http import digest_of
-from reference_server.provision import cache, model_store
+from reference_server.provision import cache, model_store, snapshot
 from reference_server.provision.errors import BadReferenceError
 from reference_server.provision.reference import Reference, parse, scheme_of
 
@@ -25,11 +25,12 @@ class ModelFiles:
         self._hashing: dict[Path, asyncio.Future[str | None]] = {}
 
     def find(self, model_id: str, source_url: str | None) -> Path | None:
-        """The file of a model: what its `file:` source names, else what is cached under its id."""
+        """The file of a model: what its `file:` source names, else what is cached under its id; a folder where all of a
+        repository was fetched."""
         if source_url is not None and source_url.startswith("file:"):
             return self._named(unquote(source_url.removeprefix("file:").removeprefix("//")))
         if (fetched := _fetched(source_url)) is not None and (here := model_store.find(fetched)) is not None:
-            return self._named(here["path"])
+            return Path(here["path"]) if Path(here["path"]).is_dir() else self._named(here["path"])
         manifest = cache.manifest_of(_cached(model_id)) or {}
         return self._named(manifest["path"]) if "path" in manifest else None
 
@@ -45,17 +46,22 @@ class ModelFiles:
         return None
 
     async def digest(self, path: Path, *, patience_s: float) -> str | None:
-        """The digest of a file; large files take longer than a client waits.
+        """The digest of a file or a folder; large files take longer than a client waits.
 
         Raises:
             TimeoutError: it is still being read; ask again.
         """
         if (running := self._hashing.get(path)) is None:
-            running = asyncio.ensure_future(asyncio.to_thread(digest_of, str(path)))
+            running = asyncio.ensure_future(asyncio.to_thread(weights_digest, str(path)))
             self._hashing[path] = running
             running.add_done_callback(lambda _: self._hashing.pop(path, None))
         async with asyncio.timeout(patience_s):
             return await asyncio.shield(running)
+
+
+def weights_digest(path: str) -> str | None:
+    """Of a file, or of all files of a folder; None where neither can be read here. Blocks: call it in a thread."""
+    return snapshot.digest_of(Path(path)) if Path(path).is_dir() else digest_of(path)
 
 
 def is_cached(model_id: str, source_url: str | None = None) -> bool:

@@ -15,7 +15,6 @@ from reference_server.config import EngineName, ExternalEngine, SupervisedEngine
 from reference_server.domain.devices import DeviceMask, shortage
 from reference_server.domain.faults import Fault
 from reference_server.engines.base import Engine, EngineMissingError
-from reference_server.engines.http import digest_of
 from reference_server.provision import cache, container, room
 from reference_server.provision.container import Container
 from reference_server.runtime.adapters import attach
@@ -23,6 +22,7 @@ from reference_server.runtime.command_lines import start_of
 from reference_server.runtime.engine_process import EngineProcess
 from reference_server.runtime.gpus import read_gpus
 from reference_server.runtime.launchers import FaultError
+from reference_server.runtime.model_files import weights_digest
 from reference_server.runtime.orphans import is_gone, mark
 
 
@@ -149,7 +149,7 @@ class Supervised:
         """
         if (expected := self._expected_digest()) is None:
             return
-        if (found := await asyncio.to_thread(digest_of, model)) != expected:
+        if (found := await asyncio.to_thread(weights_digest, model)) != expected:
             raise FaultError(Fault("mismatch", f"{model} has {found}, and the catalog has {expected}: not loaded"))
 
     def _model(self) -> str:

@@ -149,6 +149,28 @@ def test_a_mode_that_lacks_what_makes_it_safe_is_refused(engine: str, mode: str,
     assert says in str(caught.value)
 
 
+@pytest.mark.req("ORCH-3043", "OC-CONFIG-6026")
+@pytest.mark.parametrize(
+    ("pool", "is_right"),
+    [
+        ("engine: vllm, model: {source: 'hf:org/repo'}", True),
+        ("engine: tgi, model_ref: 'hf:org/repo@v1', provisioning: {mode: container, image: 'a/b@sha256:%s'}", True),
+        ("engine: vllm, model_ref: org/repo", False),
+        ("engine: vllm, model_ref: 'file:/m'", False),
+        ("engine: triton, model: {source: 'hf:org/repo'}", False),
+    ],
+)
+def test_an_engine_of_ours_needs_a_folder_or_a_reference_that_is_fetched(pool: str, *, is_right: bool) -> None:
+    pool = pool.replace("%s", "0" * 64)
+    text = f"{{experimental_cpu: true, pools: [{{{pool}, replicas: [{{kind: supervised}}]}}]}}"
+
+    if is_right:
+        assert parse(text, name="c").pools
+        return
+    with pytest.raises(ConfigError, match="is started with what `model_file` names"):
+        parse(text, name="c")
+
+
 @pytest.mark.req("OC-CONFIG-6020")
 @pytest.mark.parametrize(
     ("pool", "inherits"),

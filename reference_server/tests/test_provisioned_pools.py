@@ -4,6 +4,7 @@ Real: the server, git, CMake, the compiler, HTTP, archives. Stand-ins: the engin
 notes what it is told and starts a stand-in where it would start a container.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -18,8 +19,10 @@ import pytest
 
 from reference_server.domain.pins import require_pinned
 from reference_server.policy.tests.far_end import FarEnd, far_end
+from reference_server.provision import room
 from reference_server.provision.tests.programs import CMAKE_THAT_NEVER_ENDS, Programs
 from reference_server.provision.tests.test_binaries import tar
+from reference_server.provision.tests.test_snapshots import FILES, Hub, files_of
 from reference_server.runtime.orphans import MARK, mark
 from reference_server.tests.test_pool_failures import health, refusal
 from reference_server.tests.test_serve import call, server, task
@@ -123,6 +126,27 @@ def test_stand_in_container_is_pulled_run_on_loopback_and_removed(
     own = ["--model-id", "/models/m.gguf", "--hostname", "0.0.0.0", "--port", "8080"]  # noqa: S104 - inside the container
     assert [image, *own] == run[run.index(image) :][:7]
     assert [gone, name] == [line[2] for line in calls if line[0] == "rm"]
+
+
+@pytest.mark.req("ORCH-3043", "ORCH-3042", "ORCH-3200")
+def test_stand_in_container_gets_the_folder_that_all_of_a_repository_was_fetched_into(
+    far: FarEnd, tmp_path: Path, programs: Programs
+) -> None:
+    Hub(far, cdn="127.0.0.1")
+    programs.add_runtime("docker", run=RUN)
+    image = f"127.0.0.1:{far.port}/org/tgi@{DIGEST}"
+    pool = {"engine": "tgi", "provisioning": {"mode": "container", "image": image, "runtime": "docker"}}
+    config = written(tmp_path, {**pool, "model": {"source": "hf:org/repo"}, "replica": {"model_file": None}})
+    hub = {"HF_ENDPOINT": f"http://127.0.0.1:{far.port}", "HF_HUB_OFFLINE": "0"}
+
+    with server("--config", config, **hub) as (_, url):
+        assert "event: end" in served(url, engine="tgi")
+        (kept,) = room.kept()
+        with (kept.folder / room.USED).open("a") as used, pytest.raises(BlockingIOError):  # so nobody evicts it
+            fcntl.flock(used, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    (run,) = [line for line in programs.calls("docker") if line[0] == "run"]
+    assert f"type=bind,source={kept.folder}/repo,target=/models/repo,readonly" in run
+    assert FILES == files_of(kept.folder / "repo")
 
 
 @pytest.mark.req("ORCH-3200", "ORCH-3035")

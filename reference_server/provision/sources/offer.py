@@ -1,4 +1,4 @@
-"""What a source offers of one file."""
+"""What a source offers: one file, or all files of a repository."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -15,9 +15,10 @@ class Offer:
     """One file at its source.
 
     Attributes:
-        name: without a folder.
+        name: without a folder; of a repository's file its path in there.
         size_bytes: None where the source does not tell.
-        digest: `sha256:…` as the source vouches for it; None where it does not.
+        digest: `sha256:…` as the source vouches for it, or `sha1_git:…`, as git names what it keeps itself; None where
+            it does not.
         read: the bytes from an offset on; a source that cannot begin there gives None, and is asked for all of it.
     """
 
@@ -27,5 +28,13 @@ class Offer:
     read: Callable[[int], Iterator[bytes] | None]
 
 
-Source = Callable[[Reference, Pass], AbstractContextManager[Offer]]
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A repository at one commit."""
+
+    commit: str
+    files: tuple[Offer, ...]
+
+
+Source = Callable[[Reference, Pass], AbstractContextManager[Offer | Snapshot]]
 """Asks a source through the gateway. Raises `ProvisionError`, and so does `read`."""

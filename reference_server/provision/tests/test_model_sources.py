@@ -34,8 +34,8 @@ from reference_server.provision.errors import (
     OutboundRefusedError,
     ProvisionError,
 )
-from reference_server.provision.model_store import Wanted
 from reference_server.provision.reference import parse
+from reference_server.provision.wanted import Wanted
 
 GGUF = b"GGUF" + (3).to_bytes(4, "little") + bytes(16) + b"w" * 50_000
 
@@ -155,9 +155,10 @@ def test_a_full_disk_is_a_plain_error_and_leaves_nothing(far: FarEnd, monkeypatc
         "from reference_server.provision import model_store, network\n"
         "from reference_server.provision.errors import ProvisionError\n"
         "from reference_server.provision.reference import parse\n"
+        "from reference_server.provision.wanted import Wanted\n"
         "from reference_server.config import Outbound\n"
         "network.follow(lambda: Outbound(schemes=('http',), private=('127.0.0.1',)))\n"
-        "try: model_store.fetch(model_store.Wanted(reference=parse(sys.argv[1]), digest=sys.argv[2]))\n"
+        "try: model_store.fetch(Wanted(reference=parse(sys.argv[1]), digest=sys.argv[2]))\n"
         "except ProvisionError as error: print(error)\n"
     )
     command = [sys.executable, "-c", code, f"http://127.0.0.1:{far.port}/m.gguf", digest(GGUF)]
@@ -218,8 +219,8 @@ def hub(far: FarEnd, monkeypatch: pytest.MonkeyPatch, *, cdn: str = "cdn.example
     }
     far.answers["/org/repo/resolve/main/q4/m.gguf"] = (302, headers, b"")
     far.answers["/blob"] = ranged(GGUF)
-    tree = [{"type": "file", "path": name, "size": 1, "oid": "0" * 40} for name in ("README.md", "q4/m.gguf")]
-    far.answers["/api/models/org/repo/tree/main"] = (200, {}, json.dumps(tree).encode())
+    files = [{"rfilename": name, "size": 1, "blobId": "0" * 40} for name in ("README.md", "q4/m.gguf")]
+    far.answers["/api/models/org/repo"] = (200, {}, json.dumps({"id": "org/repo", "siblings": files}).encode())
 
 
 @pytest.mark.req("ORCH-3090", "OC-POLICY-4043")
@@ -245,8 +246,8 @@ def test_a_revision_of_the_hub_is_asked_for_by_its_name_and_kept_apart(
 ) -> None:
     hub(far, monkeypatch)
     unpinned = bring("hf:org/repo/q4/m.gguf")
-    for part in ("/org/repo/resolve/{}/q4/m.gguf", "/api/models/org/repo/tree/{}"):
-        far.answers[part.format("v1.2")] = far.answers.pop(part.format("main"))
+    far.answers["/org/repo/resolve/v1.2/q4/m.gguf"] = far.answers.pop("/org/repo/resolve/main/q4/m.gguf")
+    far.answers["/api/models/org/repo/revision/v1.2"] = far.answers.pop("/api/models/org/repo")
 
     pinned = bring(text)
 

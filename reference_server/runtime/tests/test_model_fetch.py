@@ -15,8 +15,8 @@ from reference_server.domain.catalog import Catalog, Entry
 from reference_server.policy.tests.far_end import FarEnd, far_end
 from reference_server.provision import cache, model_store, network, room
 from reference_server.provision.errors import StoppedError
-from reference_server.provision.model_store import Wanted
 from reference_server.provision.reference import parse
+from reference_server.provision.wanted import Wanted
 from reference_server.runtime.launchers import FaultError
 from reference_server.runtime.model_fetch import bring, wanted_by
 from reference_server.runtime.model_files import ModelFiles, is_cached, remove_cached

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reference_server.provision import model_store
+from reference_server.provision.reference import parse
 from reference_server.runtime import model_files
 from reference_server.runtime.model_files import ModelFiles, is_cached, remove_cached
 
@@ -81,6 +83,20 @@ def test_a_file_that_takes_long_is_read_once_and_asked_for_again(monkeypatch: py
 
     assert "sha256:read" == asyncio.run(ask())
     assert ["large"] == reads
+
+
+@pytest.mark.req("ORCH-3062", "ORCH-3043")
+def test_all_of_a_repository_that_was_fetched_is_found_as_its_folder_with_the_digest_of_the_whole(folder: Path) -> None:
+    kept = model_store.folder_of(parse("hf:org/repo"))
+    (kept / "repo").mkdir(parents=True)
+    (kept / "repo" / "config.json").write_bytes(b"{}")
+    (kept / "manifest.json").write_text(json.dumps({"path": str(kept / "repo"), "digest": "sha256:0"}))
+    files, printed = ModelFiles([str(folder)]), f"{hashlib.sha256(b'{}').hexdigest()}  config.json\n"
+    found = files.find("m", "hf:org/repo")
+
+    assert kept / "repo" == found
+    digest = asyncio.run(files.digest(kept / "repo", patience_s=10))
+    assert "sha256:" + hashlib.sha256(printed.encode()).hexdigest() == digest
 
 
 @pytest.mark.req("ORCH-3064")
