@@ -32,6 +32,21 @@ def test_failures_that_are_far_apart_do_not_open_it() -> None:
 
 
 @pytest.mark.req("OC-POOL-3014")
+def test_closed_it_lets_everybody_through_at_once() -> None:
+    subject = Breaker(SETTINGS)
+
+    assert ([True, True], 0) == ([subject.try_probe(0) for _ in range(2)], subject.wait_ms(0))
+
+
+@pytest.mark.req("OC-POOL-3014")
+def test_the_window_ends_with_its_last_millisecond() -> None:
+    inside, outside = Breaker(SETTINGS), Breaker(SETTINGS)
+
+    assert [False, False, True] == [inside.failed(at) for at in (0, 500, 999)]
+    assert [False, False, False] == [outside.failed(at) for at in (0, 500, 1_000)]
+
+
+@pytest.mark.req("OC-POOL-3014")
 def test_half_open_lets_exactly_one_probe_through() -> None:
     subject = opened()
 
@@ -46,7 +61,10 @@ def test_a_good_probe_closes_it_and_forgets() -> None:
     subject.succeeded()
 
     assert "closed" == subject.state(100)
-    assert not subject.failed(101)
+    assert [False, False] == [subject.failed(101), subject.failed(102)]
+    subject.succeeded()  # of a closed one: what has failed stays counted
+    assert subject.failed(103)
+    assert ("open", SETTINGS.open_ms) == (subject.state(103), subject.wait_ms(103))
 
 
 @pytest.mark.req("OC-POOL-3014")
@@ -54,8 +72,9 @@ def test_each_bad_probe_doubles_the_wait_up_to_its_bound() -> None:
     subject, at, waits = opened(), 0, []
     for _ in range(4):
         at += subject.wait_ms(at)
+        assert 0 == subject.wait_ms(at) == subject.wait_ms(at + 1)
         subject.try_probe(at)
-        subject.failed(at)
+        assert subject.failed(at)
         waits.append(subject.wait_ms(at))
 
     assert [200, 400, 400, 400] == waits

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reference_server.domain.errors import RefusedError
+from reference_server.domain.errors import Failure, RefusedError
 from reference_server.domain.throttle import Throttle, TokenLimits
 
 
@@ -41,24 +41,49 @@ def test_never_more_than_rate_and_burst_and_the_wait_that_is_told_is_enough(
             taken += 1
 
 
+def refusal(of: TokenLimits, now_ms: int) -> Failure:
+    with pytest.raises(RefusedError) as refused:
+        of.require_admission(now_ms)
+    return refused.value.failure
+
+
+def failure(policy: str, message: str, wait_ms: int) -> Failure:
+    return Failure(
+        code="ADMISSION_REJECT", message=message, retriable=True, retry_after_ms=wait_ms, policy_label=policy
+    )
+
+
 @pytest.mark.req("ORCH-3036")
 def test_open_tasks_are_bounded_and_an_end_makes_room() -> None:
-    subject = TokenLimits(open_tasks_max=1)
+    subject = TokenLimits(open_tasks_max=2)
+    for _ in range(2):
+        subject.require_admission(0)
+        subject.opened()
+
+    assert failure("open-tasks", "2 tasks of this token are open", 1_000) == refusal(subject, 0)
+    subject.closed()
     subject.require_admission(0)
     subject.opened()
-    with pytest.raises(RefusedError) as refused:
-        subject.require_admission(0)
-    subject.closed()
-
-    assert "open-tasks" == refused.value.failure.policy_label
-    subject.require_admission(0)
+    assert "open-tasks" == refusal(subject, 0).policy_label
 
 
 @pytest.mark.req("ORCH-3006", "OC-CORE-1035")
 def test_a_throttled_task_says_when_to_come_back() -> None:
     subject = TokenLimits(throttle=Throttle(per_s=4, burst=1))
     subject.require_admission(0)
-    with pytest.raises(RefusedError) as refused:
-        subject.require_admission(0)
 
-    assert ("throttle", 250) == (refused.value.failure.policy_label, refused.value.failure.retry_after_ms)
+    assert failure("throttle", "more than 4 tasks a second", 250) == refusal(subject, 0)
+
+
+@pytest.mark.req("ORCH-3036", "ORCH-3006")
+def test_new_limits_hold_for_what_is_open() -> None:
+    subject = TokenLimits()
+    for _ in range(3):
+        subject.require_admission(0)
+        subject.opened()
+    subject.replace(TokenLimits(Throttle(per_s=1, burst=1), open_tasks_max=3))
+
+    assert "open-tasks" == refusal(subject, 0).policy_label
+    subject.closed()
+    subject.require_admission(0)
+    assert "throttle" == refusal(subject, 0).policy_label
