@@ -82,3 +82,18 @@ def test_the_probability_is_one_and_grows_with_the_time_left(needed: float, left
 @pytest.mark.req("OC-CTRL-2023")
 def test_a_prediction_that_just_fits_is_a_coin_toss() -> None:
     assert pytest.approx(0.5) == measured().on_time_probability(needed_ms=1_000, left_ms=1_000)
+
+
+@pytest.mark.req("OC-CTRL-2023")
+@pytest.mark.parametrize(
+    ("needed_ms", "left_ms", "probability"),
+    [
+        pytest.param(1_000, 1_313.3285, 0.8413, id="a deviation more than needed"),
+        pytest.param(1_000, 686.6715, 0.1587, id="a deviation less"),
+        pytest.param(0, 1, 1.0, id="nothing to do"),
+        pytest.param(0, 0, 0.0, id="no time"),
+        pytest.param(1, 1, 0.5, id="a millisecond"),
+    ],
+)
+def test_the_probability_is_that_of_a_normal_error(needed_ms: float, left_ms: float, probability: float) -> None:
+    assert probability == ServiceTimes(spread=0.25).on_time_probability(needed_ms=needed_ms, left_ms=left_ms)
