@@ -7,9 +7,10 @@ Grammar of a line: nothing, a comment, `# HELP name text`, `# TYPE name type`, o
 Source: Prometheus exposition formats 0.0.4; OpenMetrics 1.0.
 """
 
+import io
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -35,7 +36,7 @@ SHOWN = 60  # characters of a line in an error
 
 
 class ExpositionError(ValueError):
-    """Not an exposition; `line` counts from 1, 0 where the reader does not tell."""
+    """Not an exposition; `line` counts from 1: where the reader stopped, of OpenMetrics maybe a line too late."""
 
     def __init__(self, line: int, why: str) -> None:
         self.line, self.why = line, why
@@ -108,11 +109,19 @@ def parse_openmetrics(text: str) -> Scrape:
     Raises:
         ExpositionError: it is not.
     """
+    at = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal at
+        for at, line in enumerate(io.StringIO(text), 1):  # noqa: B007 - read below, where the reader stopped
+            yield line
+
     try:
-        for _ in openmetrics.text_string_to_metric_families(text):  # type: ignore[no-untyped-call]
+        for _ in openmetrics.text_fd_to_metric_families(lines()):  # type: ignore[no-untyped-call]
             continue
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise ExpositionError(0, f"not OpenMetrics: {str(error)[:SHOWN] or type(error).__name__}") from None
+        why = str(error)[:SHOWN] if isinstance(error, ValueError) else ""
+        raise ExpositionError(at, f"not OpenMetrics: {why or 'its reader cannot take this line'}") from None
     return _scrape(_Reader(is_openmetrics=True).read(text), _with_total)
 
 

@@ -8,9 +8,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from harness.metrics_lint.lint import Result, rules
+from harness.metrics_lint.source import is_url
 
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 UNPRINTABLE = re.compile(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what XML 1.0 cannot hold
@@ -85,7 +87,8 @@ def sentence(result: Result) -> str:
 
 
 def _place(result: Result) -> dict[str, Any]:
-    return {"artifactLocation": {"uri": result.source}, "region": {"startLine": max(1, result.finding.line)}}
+    uri = result.source if is_url(result.source) else quote(result.source)
+    return {"artifactLocation": {"uri": uri}, "region": {"startLine": max(1, result.finding.line)}}
 
 
 def _data(text: str) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 
 BYTES_MAX = 64 * 2**20  # a hundred times what a full contract at its budgets of one busy machine takes
+LINE_BYTES_MAX = 64 * 2**10  # readers of OpenMetrics take time by the square of it; a line of ours has 300 bytes
 ANSWER_S = 10.0  # Prometheus' default scrape timeout
 PROMETHEUS, OPENMETRICS = "text/plain; version=0.0.4", "application/openmetrics-text; version=1.0.0"
 
@@ -35,8 +36,9 @@ class Text:
 
 
 def shown(source: str) -> str:
-    """The source as reports may show it: without the credentials of a URL."""
-    return re.sub(r"^(https?://)[^/?#]*@", r"\1", source)
+    """The source as reports may show it: without the credentials of a URL, and as Unicode whatever a path holds."""
+    readable = source.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return re.sub(r"^(https?://)[^/?#]*@", r"\1", readable)
 
 
 def is_url(source: str) -> bool:
@@ -52,11 +54,11 @@ def read(source: str, *, format_: Format = "auto", token: str | None = None) -> 
         token: sent as a bearer token; never along a redirect, for none is followed.
 
     Raises:
-        SourceError: there is none, it refuses, or it is over `BYTES_MAX`.
+        SourceError: there is none, it refuses, or it is over `BYTES_MAX` or `LINE_BYTES_MAX`.
     """
     if is_url(source):
         return _scraped(source, format_, token)
-    name = "stdin" if source == "-" else source
+    name = "stdin" if source == "-" else shown(source)
     try:
         if source == "-":
             content = sys.stdin.buffer.read(BYTES_MAX + 1)
@@ -100,6 +102,8 @@ def _bounded(parts: Iterable[bytes], name: str) -> bytes:
         kept += part
         if len(kept) > BYTES_MAX:
             raise SourceError(f"{name} is over {BYTES_MAX // 2**20} MiB: no Prometheus would scrape that in time")
+    if max(map(len, kept.split(b"\n"))) > LINE_BYTES_MAX:
+        raise SourceError(f"{name} has a line of over {LINE_BYTES_MAX // 2**10} KiB: no series needs one")
     return bytes(kept)
 
 

@@ -56,7 +56,9 @@ def run(*arguments: str, stdin: str | bytes | None = None, env: dict[str, str] |
         pytest.param("\x00" * 9, [], 1, "stdin:1: error readable", id="nul"),
         pytest.param(b"a 1\nb\xff 1\n", [], 1, "stdin:2: error readable", id="not-utf-8"),
         pytest.param("<html></html>\n", [], 1, "readable", id="html"),
-        pytest.param("x 1\n", ["--format", "openmetrics"], 1, "not OpenMetrics", id="not-openmetrics"),
+        pytest.param("x 1\n", ["--format", "openmetrics"], 1, "stdin:1: error readable", id="not-openmetrics"),
+        pytest.param("# TYPE x gauge\n# TYPE x gauge\n# EOF\n", [], 1, "stdin:2: error readable", id="its-line"),
+        pytest.param("# TYPE h histogram\nh {count:1}\n# EOF\n", [], 1, "cannot take this line", id="its-reader"),
         pytest.param("", ["--watch", "1"], 2, "only a URL", id="watched-input"),
         pytest.param("", ["--format", "xml"], 2, "format", id="no-such-format"),
         pytest.param("", ["--token-env", "UNSET_TOKEN"], 3, "UNSET_TOKEN, which is not set", id="no-token"),
@@ -95,6 +97,23 @@ def test_what_is_too_big_is_no_verdict(monkeypatch: pytest.MonkeyPatch, tmp_path
     result = run(str(tmp_path / "big"))
 
     assert (3, True) == (result.exit_code, "is over" in result.output), result.output
+
+
+@pytest.mark.req("HME-023")
+def test_a_line_that_no_series_needs_is_no_verdict() -> None:
+    """Readers of OpenMetrics would take minutes for it."""
+    result = run("-", stdin=f'own{{x="{"z" * source.LINE_BYTES_MAX}"}} 1\n')
+
+    assert (3, True) == (result.exit_code, "a line of over 64 KiB" in result.output), result.output
+
+
+@pytest.mark.req("HME-023")
+def test_a_path_that_is_no_unicode_is_judged_and_reported(tmp_path: Path) -> None:
+    (tmp_path / "bad\udcff").write_text(WRONG)
+
+    result = run(f"{tmp_path}/bad\udcff", *(part for kind in ("json", "junit", "sarif") for part in (f"--{kind}", "-")))
+
+    assert (1, True) == (result.exit_code, "bad\N{REPLACEMENT CHARACTER}" in result.output), result.output
 
 
 def test_a_large_scrape_is_judged_in_seconds() -> None:
@@ -146,6 +165,24 @@ def test_sarif_names_its_rules_and_lines() -> None:
     assert result["ruleId"] in {rule["id"] for rule in run_["tool"]["driver"]["rules"]}
     assert ("error", "stdin") == (result["level"], place["artifactLocation"]["uri"])
     assert RIGHT.splitlines()[place["region"]["startLine"] - 1].startswith("queue_depth{")
+
+
+@pytest.mark.parametrize(
+    ("name", "uri"),
+    [
+        pytest.param("a b.txt", "a%20b.txt", id="blank"),
+        pytest.param("c:x%.txt", "c%3Ax%25.txt", id="no-scheme-and-no-escape"),
+    ],
+)
+def test_sarif_names_a_file_by_a_reference_that_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, uri: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text(WRONG)
+
+    results = json.loads(run(name, "--sarif", "-").stdout)["runs"][0]["results"]
+
+    assert {uri} == {r["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for r in results}
 
 
 def test_an_annotation_is_one_line_whatever_it_holds() -> None:
