@@ -28,3 +28,28 @@ def test_deadlines_that_no_longer_matter_do_not_pile_up() -> None:
 
     assert len(subject) <= SLACK + 3
     assert ["t5"] == [task_id for task_id in subject.due(10**16) if task_id == "t5"]
+
+
+@pytest.mark.req("OC-CORE-1009")
+def test_what_is_gone_makes_room() -> None:
+    subject = Retention(ttl_ms=1_000, tasks_max=100, bytes_max=20)
+    for name in "abcd":
+        subject.ended(name, size=10, now_ms=0)
+        assert ([] if name in "ab" else [chr(ord(name) - 2)]) == subject.expired(0)
+
+    assert 2 == len(subject)
+
+
+@pytest.mark.req("OC-CORE-1009")
+def test_new_limits_hold_for_what_has_ended() -> None:
+    subject = Retention(ttl_ms=1_000, tasks_max=100, bytes_max=1_000)
+    for name in "abc":
+        subject.ended(name, size=10, now_ms=0)
+    subject.limit(ttl_ms=3_000, tasks_max=2, bytes_max=1_000)
+
+    assert ["a"] == subject.expired(2_999)
+    subject.limit(ttl_ms=2_000, tasks_max=2, bytes_max=10)
+    assert ["b"] == subject.expired(1_999)
+    subject.ended("d", size=1, now_ms=1_999)
+    assert ["c"] == subject.expired(2_000)
+    assert ["d"] == subject.expired(3_999)

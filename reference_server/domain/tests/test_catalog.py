@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -5,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reference_server.domain import catalog as module
 from reference_server.domain.catalog import Catalog, Entry, Model, TrustPolicy, unload_at_ms, untrusted, verify
 from reference_server.domain.core import Core
 from reference_server.domain.effects import PoolChanged
-from reference_server.domain.errors import RefusedError
+from reference_server.domain.errors import Failure, RefusedError
 from reference_server.domain.replica import ReplicaFacts
 from reference_server.domain.tests import builders
 
@@ -92,7 +94,13 @@ def test_verification(
     verdict = verify(entry(policy=policy, is_signed=is_signed, has_sbom=has_sbom), found)
 
     assert outcome == (verdict.status, verdict.reason)
-    assert bool(verdict.warnings) == (verdict.status != "verified")
+    said = {
+        f"the weights have {OTHER}, and the entry says {DIGEST}": OTHER in found,
+        "no verified signature": not is_signed,
+        "no SBOM": not has_sbom,
+        "the weights are not on this host yet": not found,
+    }
+    assert tuple(text for text, is_said in said.items() if is_said) == verdict.warnings
 
 
 @pytest.mark.req("ORCH-3060")
@@ -101,8 +109,47 @@ def test_an_id_is_registered_once() -> None:
 
     assert catalog.add(entry())
     assert not catalog.add(entry())
-    with pytest.raises(RefusedError, match="CONFLICT"):
-        catalog.add(entry(digest=OTHER))
+    message = "the id is registered with another content: delete it first, or choose another id"
+    conflict = Failure(code="CONFLICT", message=message, retriable=False)
+    assert conflict == refusal(lambda: catalog.add(entry(digest=OTHER)))
+    assert [DIGEST] == [model.entry.digest for model in catalog]
+
+
+@pytest.mark.req("ORCH-3060", "ORCH-3063")
+def test_an_entry_that_is_not_trusted_is_stored_nowhere() -> None:
+    catalog = Catalog()
+    message = "the trust policy requires an SBOM, and the entry has none"
+    untrusted = Failure(code="UNTRUSTED_ARTIFACT", message=message, retriable=False)
+
+    assert untrusted == refusal(lambda: catalog.add(entry(policy=TrustPolicy(require_sbom=True))))
+    assert catalog.get("m") is None
+
+
+@pytest.mark.req("OC-CORE-1008")
+def test_a_catalog_is_full_at_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MODELS_MAX", 2)
+    catalog = Catalog()
+    full = Failure(code="CONFLICT", message="the catalog is full with 2 models: delete one first", retriable=False)
+
+    assert [True, True] == [catalog.add(entry(id=name)) for name in "ab"]
+    assert full == refusal(lambda: catalog.add(entry(id="c")))
+    assert not catalog.add(entry(id="a"))
+    catalog.remove("a")
+    assert catalog.add(entry(id="c"))
+
+
+@pytest.mark.req("ORCH-3093")
+def test_the_digest_of_weights_is_known_by_id_and_by_source() -> None:
+    catalog = Catalog()
+    catalog.add(entry("hf:org/repo"))
+
+    assert [DIGEST, DIGEST, None] == [catalog.digest_of(name) for name in ("m", "hf:org/repo", "other")]
+
+
+def refusal(ask: Callable[[], object]) -> Failure:
+    with pytest.raises(RefusedError) as caught:
+        ask()
+    return caught.value.failure
 
 
 def core_of() -> Core:
@@ -132,7 +179,9 @@ def test_a_retired_model_serves_the_sessions_it_has_until_its_deadline() -> None
     assert refused_code(core, "old", 0) is None
     retire(core, deadline_ms=10_000)
 
-    assert refused_code(core, "new", 1) == "MODEL_DEPRECATED"
+    assert refusal(lambda: core.submit(builders.request("n", session_id="new"), tokens_in=1, now_ms=1)) == Failure(
+        code="MODEL_DEPRECATED", message="model m is Retired and takes no new sessions", retriable=False
+    )
     assert refused_code(core, "old", 1) is None
     assert refused_code(core, "old", 10_000) == "MODEL_DEPRECATED"
 
@@ -172,6 +221,14 @@ def test_a_pool_that_was_drained_already_is_unloaded_too() -> None:
 @given(deadline_ms=st.integers(0, 2**63 - 1), now_ms=st.integers(0, 2**40))
 def test_the_margin_never_makes_a_deadline_earlier_than_now(deadline_ms: int, now_ms: int) -> None:
     assert now_ms <= unload_at_ms(deadline_ms, now_ms) <= now_ms + deadline_ms
+
+
+@pytest.mark.req("ORCH-3071")
+@pytest.mark.parametrize(("deadline_ms", "at_ms"), [(10_000, 9_007), (4_000, 3_007), (2_003, 1_510), (0, 7)])
+def test_the_margin_is_a_second_or_a_quarter(deadline_ms: int, at_ms: int) -> None:
+    found = unload_at_ms(deadline_ms, 7)
+
+    assert (at_ms, int) == (found, type(found))
 
 
 @pytest.mark.req("ORCH-3093")

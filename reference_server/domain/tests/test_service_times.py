@@ -1,12 +1,13 @@
 """Predictions follow from what was measured."""
 
+import math
 from statistics import NormalDist
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reference_server.domain.service_times import RETRY_MS_MAX, RETRY_MS_MIN, ServiceTimes
+from reference_server.domain.service_times import NINE_OF_TEN, RETRY_MS_MAX, RETRY_MS_MIN, ServiceTimes
 
 
 def measured() -> ServiceTimes:
@@ -97,3 +98,63 @@ def test_a_prediction_that_just_fits_is_a_coin_toss() -> None:
 )
 def test_the_probability_is_that_of_a_normal_error(needed_ms: float, left_ms: float, probability: float) -> None:
     assert probability == ServiceTimes(spread=0.25).on_time_probability(needed_ms=needed_ms, left_ms=left_ms)
+
+
+@pytest.mark.req("OC-CORE-1042")
+def test_the_first_measurement_is_believed_and_each_later_one_a_fifth() -> None:
+    times = ServiceTimes()
+    times.observe(first_token_ms=100, decode_ms=190, tokens_out=10, max_tokens=20)
+    assert (100.0, 10.0, 0.9, 0.25, 1) == (
+        times.first_token_ms,
+        times.token_ms,
+        times.fill,
+        times.spread,
+        times.measured,
+    )
+
+    times.observe(first_token_ms=200, decode_ms=400, tokens_out=11, max_tokens=10)  # 210 ms were predicted
+    assert (120.0, 12.0, 2) == (times.first_token_ms, times.token_ms, times.measured)
+    assert pytest.approx(0.92) == times.fill
+    assert pytest.approx(0.25 + 0.2 * (190 / 210 - 0.25)) == times.spread
+
+
+@pytest.mark.req("OC-CORE-1042")
+@pytest.mark.parametrize(
+    ("tokens_out", "token_ms", "measured"),
+    [
+        pytest.param(0, 10.0, 1, id="no token says nothing"),
+        pytest.param(1, 10.0, 2, id="one token says nothing of the next"),
+        pytest.param(2, 10.0 + 0.2 * 40, 2, id="two say it"),
+    ],
+)
+def test_a_short_answer_says_what_it_can(tokens_out: int, token_ms: float, measured: int) -> None:
+    times = ServiceTimes(first_token_ms=100.0, token_ms=10.0, measured=1)
+    times.observe(first_token_ms=150, decode_ms=200, tokens_out=tokens_out, max_tokens=10)
+
+    assert (token_ms, measured) == (times.token_ms, times.measured)
+
+
+@pytest.mark.req("OC-CORE-1042")
+def test_where_nothing_was_predicted_no_error_is_counted() -> None:
+    times = ServiceTimes(measured=1)
+    times.observe(first_token_ms=1, decode_ms=1, tokens_out=1, max_tokens=1)
+    assert 0.25 == times.spread
+
+    fast = ServiceTimes(first_token_ms=1.0, measured=1)
+    fast.observe(first_token_ms=2, decode_ms=2, tokens_out=1, max_tokens=1)
+    assert pytest.approx(0.25 + 0.2 * (1 - 0.25)) == fast.spread
+
+
+@pytest.mark.req("OC-CORE-1043")
+def test_the_work_of_higher_lanes_is_shared_by_the_slots_and_none_is_waited_for_where_nothing_runs() -> None:
+    times = ServiceTimes(first_token_ms=100.0, token_ms=1_000.0, spread=0.0, measured=1)
+
+    hints = [
+        times.retry_after_ms(tasks_ahead=1, tokens_ahead=1, tokens_running=[], slots=slots) for slots in (0, 1, 2, 4)
+    ]
+    assert [math.ceil(1_100 / slots * (1 + 0.05 * NINE_OF_TEN)) for slots in (1, 1, 2, 4)] == hints
+
+
+@pytest.mark.req("OC-CTRL-2023")
+def test_no_prediction_is_believed_to_be_better_than_a_millisecond() -> None:
+    assert 0.8413 == ServiceTimes(spread=0.0).on_time_probability(needed_ms=2, left_ms=3)

@@ -140,3 +140,72 @@ def test_a_hundred_thousand_tasks_go_through_in_order() -> None:
         queue.put(task_id, "batch", tokens=1)
 
     assert ids == [queue.pop() for _ in ids]
+
+
+@pytest.mark.req("OC-CORE-1007")
+def test_drop_lru_takes_batch_first_for_an_interactive_newcomer_and_interactive_where_no_batch_waits() -> None:
+    queue = full("drop-lru", total=2)
+    assert "b1" == queue.put("i1", "interactive", tokens=1).dropped
+    assert "b2" == queue.put("i2", "interactive", tokens=1).dropped
+
+    total = TaskQueue(Bounds(interactive=3, batch=3, total=2, policy="drop-lru"))
+    total.put("i1", "interactive", tokens=1)
+    total.put("i2", "interactive", tokens=1)
+    assert "i1" == total.put("i3", "interactive", tokens=1).dropped
+    assert ["i2", "i3"] == total.ids()
+
+
+@pytest.mark.req("OC-CORE-1002")
+def test_a_queue_that_rejects_drops_nobody() -> None:
+    queue = full("reject", total=2)
+
+    with pytest.raises(QueueFullError):
+        queue.put("i1", "interactive", tokens=1)
+    assert ["b1", "b2"] == queue.ids()
+
+
+@pytest.mark.req("ORCH-3005", "OC-CORE-1007")
+@pytest.mark.parametrize("newcomer", ["batch", "interactive"])
+def test_shedding_makes_no_room_for_batch_nor_in_a_full_interactive_lane(newcomer: Priority) -> None:
+    queue = full("shed-low-priority")
+    queue.put("i1", "interactive", tokens=1)
+    queue.put("i2", "interactive", tokens=1)
+
+    with pytest.raises(QueueFullError):
+        queue.put("new", newcomer, tokens=1)
+    assert ["i1", "i2", "b1", "b2"] == queue.ids()
+
+
+@pytest.mark.req("OC-CORE-1007")
+def test_shedding_finds_nobody_where_no_batch_waits() -> None:
+    queue = TaskQueue(Bounds(interactive=3, batch=3, total=1, policy="shed-low-priority"))
+    queue.put("i1", "interactive", tokens=1)
+
+    with pytest.raises(QueueFullError):
+        queue.put("i2", "interactive", tokens=1)
+
+
+@pytest.mark.req("OC-CORE-1005", "OC-CORE-1053", "ORCH-3029")
+def test_sums_and_positions_follow_whatever_comes_and_goes() -> None:
+    queue = TaskQueue(Bounds(interactive=2, batch=2, total=2))
+    for name, tokens in (("b1", 10), ("b2", 20), ("b3", 30)):
+        queue.restore(name, "batch", tokens=tokens)  # also above the bounds
+    queue.restore("i1", "interactive", tokens=1)
+
+    assert (61, 1) == (queue.tokens_ahead("batch"), queue.tokens_ahead("interactive"))
+    assert [0, 1, 3, None] == [queue.position(name) for name in ("i1", "b1", "b3", "none")]
+    assert (True, False) == (queue.remove("b2"), queue.remove("b2"))
+    assert (41, 2) == (queue.tokens_ahead("batch"), queue.position("b3"))
+    assert ["i1", "b1"] == [queue.pop(), queue.pop()]
+    assert (30, 0, 1) == (queue.tokens_ahead("batch"), queue.position("b3"), queue.ahead("batch"))
+    assert ["b3", None] == [queue.pop(), queue.pop()]
+
+
+@pytest.mark.req("OC-CORE-1018")
+def test_what_is_put_back_goes_first_in_its_lane() -> None:
+    queue = full("reject")
+    queue.put("i1", "interactive", tokens=1)
+    assert "i1" == queue.pop()
+    queue.put_back("b0", "batch", tokens=5)
+
+    assert (["b0", "b1", "b2"], 7) == (queue.ids(), queue.tokens_ahead("batch"))

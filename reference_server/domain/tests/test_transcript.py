@@ -67,3 +67,17 @@ def test_a_runaway_answer_is_refused_and_nothing_of_the_read_is_kept(monkeypatch
     with pytest.raises(TranscriptFullError):
         subject.append_tokens(["a", "bcd"])
     assert 1 == subject.tokens_total
+
+
+@pytest.mark.req("OC-CORE-1008", "OC-CORE-1036")
+def test_a_result_is_bounded_as_tokens_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BYTES_MAX", 10)
+    subject = Transcript()
+    subject.append_result({"n": 1}, size=4)
+    with pytest.raises(TranscriptFullError):
+        subject.append_result({"n": 2}, size=7)
+    subject.append_result({"n": 3}, size=6)
+
+    assert [("result", {"n": 1}), ("result", {"n": 3})] == subject.since(0, 9)
+    assert (10, False) == (subject.bytes_total, subject.is_closed)
+    assert 10 + 2 * module.FRAME_BYTES == subject.bytes_kept
