@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -131,7 +131,7 @@ def _run(options: Options, gpu: int | None, files: dict[str, Path | None], *, is
             progress=shown.progress,
         )
         try:
-            _require_real(bench.start().target)
+            run.engines = _required_real(bench.start().target)
             for verdict in run:
                 shown.show(verdict)
             code = run.exit_code
@@ -170,11 +170,13 @@ def _bench(options: Options, gpu: int | None, folder: Path) -> Bench:
     return Bench(setup=setup, tokens=options.tokens, folder=folder)
 
 
-def _require_real(target: Target) -> None:
-    """Refuse a stand-in where a real engine is required, by what it says of itself (OC-TEST-7007)."""
-    why = why_stand_in(target.capabilities())
+def _required_real(target: Target) -> list[dict[str, Any]]:
+    """The server's engines; a stand-in is refused where a real one is required, by what it says (OC-TEST-7007)."""
+    capabilities = target.capabilities()
+    why = why_stand_in(capabilities)
     if is_real_required() and why is not None:
         raise CannotRunError(f"{REQUIRE_ENV} forbids stand-ins, and {target.url} is one: {why}")
+    return list(capabilities.get("engines", []))
 
 
 def devices(wanted: Sequence[str]) -> list[int | None]:

@@ -5,6 +5,7 @@ Source: ORCH-3045, ORCH-3050, ORCH-3051, OC-TEST-7001 … 7003.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from determinism import verdict as verdicts
 from determinism.compare import Mismatch
@@ -34,6 +35,7 @@ class Run:
     Args:
         checks: which to run; `replicas` always is, as the baseline of all others.
         wanted: how many replicas there have to be; None = as many as there are.
+        engines: the server's, as its capabilities describe them; for the report.
     """
 
     bench: Bench
@@ -41,6 +43,7 @@ class Run:
     checks: Sequence[str] = tuple(CHECKS)
     wanted: int | None = None
     progress: Progress = lambda *_: None
+    engines: list[dict[str, Any]] = field(default_factory=list)
     evidence: Evidence = field(init=False)
     verdicts: list[Verdict] = field(default_factory=list)
 

@@ -22,6 +22,7 @@ def as_json(run: Run, *, command: str) -> dict[str, Any]:
         "command": command,
         "exit_code": run.exit_code,
         "seeds": len(run.cases),
+        "engines": run.engines,
         "identities": sorted({str(recording.identity) for recording in recordings}),
         "checks": [
             {

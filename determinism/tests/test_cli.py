@@ -12,6 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from determinism import cli
+from determinism.lab import Bench
+from determinism.report.json_file import as_json
+from determinism.run import Run
 from determinism.seeds import cases
 
 CLI = [sys.executable, "-m", "determinism"]
@@ -62,9 +65,19 @@ def test_a_run_writes_its_files_and_its_evidence(tmp_path: Path) -> None:
         {check["outcome"] for check in report["checks"]},
         {stream["seed"] for stream in report["streams"]},
     )
+    assert [True] == [row["features"]["stand_in"] for row in report["engines"]]
     assert str(seed) in (tmp_path / "r.html").read_text()
     lines = [json.loads(line) for line in evidence.read_text().splitlines()]
     assert {"determinism/replicas", "determinism/pinned"} == {line["check"] for line in lines}
+
+
+@pytest.mark.req("ORCH-1102")
+def test_what_the_server_says_of_its_engines_is_in_the_report(tmp_path: Path) -> None:
+    """Also that one decodes on the CPU."""
+    row = {"engine": "llamacpp", "features": {"experimental_cpu": True}}
+    made = Run(Bench(None, tokens=8, folder=tmp_path), cases(), engines=[row])
+
+    assert [row] == as_json(made, command="")["engines"]
 
 
 @pytest.mark.req("HME-023")

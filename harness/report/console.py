@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from harness import requirements
 from harness.conform import EXIT_COULD_NOT_RUN, EXIT_USAGE, Event
 from harness.outcome import Outcome
-from harness.report.result import Finished, Planned, Result, repeat_command
+from harness.report.result import Finished, Planned, Result, described, repeat_command
 
 STYLES = {
     Outcome.PASS: "green",
@@ -90,8 +90,7 @@ class ConsoleReport:
 
     def _print_target(self) -> None:
         target = self._result.target
-        engines = "; ".join(f"{row.get('engine')} {row.get('engine_version')}" for row in target["engines"])
-        self._console.print(f"judging {target['url']} ({escape(engines)})", highlight=False)
+        self._console.print(f"judging {target['url']} ({escape(described(target))})", highlight=False)
 
     def _print_finished(self, entry: Finished) -> None:
         say = self._console.print

@@ -8,6 +8,7 @@ from typing import Any
 from harness import requirements
 from harness.outcome import Outcome
 from harness.report.json_file import FileReport
+from harness.report.result import described
 
 STYLE = """
 :root{color-scheme:light dark;--line:#8884;--pass:#2c7a3f;--fail:#b3261e;--warn:#946200;--else:#6b6b6b}
@@ -26,13 +27,13 @@ SHOWN = tuple(Outcome)
 def page(report: Mapping[str, Any]) -> str:
     """The page of a report as JSON."""
     target = report["target"]
-    engines = "; ".join(f"{row.get('engine')} {row.get('engine_version')}" for row in target.get("engines", []))
+    engines = escape(described(target))
     counts = ", ".join(f'<span class="v {name}">{count} {name}</span>' for name, count in report["counts"].items())
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>OrchQueue v1 conformance</title>',
         '<meta name="viewport" content="width=device-width">',
         f"<style>{STYLE}</style></head><body><h1>OrchQueue v1 conformance</h1>",
-        f"<p>{escape(str(target.get('url', 'no server')))} ({escape(engines)}): {counts or 'nothing was judged'}.",
+        f"<p>{escape(str(target.get('url', 'no server')))} ({engines}): {counts or 'nothing was judged'}.",
         f" Exit code {report['exit_code']}. {escape(report['stopped'])}</p>",
         *_failures(report),
         *_figures(report),

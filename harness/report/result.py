@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -12,6 +13,16 @@ from harness.registry.coverage import worst
 
 # What pytest's -k takes as one word: a row of an outline that has other characters cannot be named by it.
 KEYWORD = re.compile(r"[\w:+\-./]+")
+
+
+def described(target: Mapping[str, Any]) -> str:
+    """The engines of a target in words; one that decodes without a GPU says so wherever it is judged (ORCH-1102)."""
+    return "; ".join(map(_engine, target.get("engines", [])))
+
+
+def _engine(row: Mapping[str, Any]) -> str:
+    is_on_cpu = isinstance(features := row.get("features"), dict) and features.get("experimental_cpu") is True
+    return f"{row.get('engine')} {row.get('engine_version')}{', experimental: on the CPU' if is_on_cpu else ''}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,23 @@ def test_the_terminal_shows_what_failed_by_which_sentence_and_how_to_repeat_it()
     assert "4 of 4 scenarios: 1 PASS, 1 FAIL, 1 NOT_APPLICABLE, 1 HANG" in text
 
 
+@pytest.mark.req("ORCH-1102")
+@pytest.mark.parametrize("is_on_cpu", [True, False])
+def test_an_engine_that_decodes_without_a_gpu_is_said_to_in_every_report(is_on_cpu: bool) -> None:
+    features = {"experimental_cpu": True} if is_on_cpu else {}
+    row = {"engine": "llamacpp", "engine_version": "b1", "features": features}
+    events = [EVENTS[0], {"event": "target", "url": "http://127.0.0.1:1", "engines": [row]}, *EVENTS[2:]]
+    result = Result()
+    for event in events:
+        result.take(event)
+    report = as_json(result, exit_code=1, options=OPTIONS, implementation={})
+
+    assert [row] == report["target"]["engines"]
+    for text in (shown(events, code=1), page(report)):
+        assert "llamacpp b1" in text
+        assert is_on_cpu == ("experimental: on the CPU" in text)
+
+
 @pytest.mark.req("OC-TEST-7035")
 def test_what_was_measured_is_in_every_report() -> None:
     result = gathered({})
