@@ -29,7 +29,7 @@ _INSIDE = tuple(
         *("::/128", "::1/128", "64:ff9b:1::/48", "100::/64", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
     )
 )
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_TRANSLATED = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::ffff:0:0:0/96"))  # NAT64, SIIT
 _V4_COMPATIBLE = ipaddress.IPv6Network("::/96")
 
 
@@ -130,12 +130,12 @@ def is_inside(text: str) -> bool:
 
 
 def _meanings(address: Address) -> Iterable[Address]:
-    """The address, and the IPv4 address that it carries: mapped, compatible, 6to4, Teredo or NAT64."""
+    """The address, and the IPv4 address that it carries: mapped, compatible, 6to4, Teredo or translated."""
     yield address
     if isinstance(address, ipaddress.IPv4Address):
         return
     carried = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    if address in _NAT64 or (address in _V4_COMPATIBLE and int(address) > 1):
+    if any(address in network for network in _TRANSLATED) or (address in _V4_COMPATIBLE and int(address) > 1):
         carried.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     yield from (one for one in carried if one is not None)
 

@@ -8,21 +8,43 @@ import stat
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from reference_server.provision.errors import ProvisionError
+
+MEMBERS_MAX = 100_000  # llama.cpp's source has 3,000
+HEADER_BYTES_MAX = 1024**2  # of a name, or of what PAX says of a member; tarfile takes it into memory whole
+_HEADERS = {
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+}
+
+
+class _Member(tarfile.TarInfo):
+    """One whose headers are no bomb."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Member":
+        made = super().frombuf(buf, encoding, errors)
+        if made.type in _HEADERS and made.size > HEADER_BYTES_MAX:
+            raise ProvisionError(f"an archive is refused: one of its headers has {made.size} bytes")
+        return made
 
 
 def unpack_tar(archive: Path, target: Path, *, bytes_max: int) -> None:
     """Unpack a tar archive below `target`.
 
     Raises:
-        ProvisionError: a member would leave `target`, is a device, or the whole is larger than `bytes_max`.
+        ProvisionError: a member would leave `target`, is a device, or the whole is a bomb: larger than `bytes_max`,
+            more than `MEMBERS_MAX` files, or with a header that is longer than any is.
     """
     try:
-        with tarfile.open(archive) as tar:
-            if sum(member.size for member in tar) > bytes_max:
-                raise ProvisionError(f"{archive.name}: unpacks to more than {bytes_max} bytes")
+        with tarfile.open(archive, tarinfo=_Member) as tar:
+            _require_small(archive, (member.size for member in tar), bytes_max)
             for member in tar:
                 if (member.issym() or member.islnk()) and not _stays(member.linkname):
                     wrong = f"the link {member.name[:200]!r} would leave its folder"
@@ -41,7 +63,7 @@ def _stays(link: str) -> bool:
 
 def unpack(archive: Path, target: Path, *, bytes_max: int) -> None:
     """Unpack a tar or zip archive, whichever it is. Raises `ProvisionError`: as `unpack_tar`, or it is neither."""
-    if tarfile.is_tarfile(archive):
+    if _is_tar(archive):
         unpack_tar(archive, target, bytes_max=bytes_max)
     elif zipfile.is_zipfile(archive):
         _unpack_zip(archive, target, bytes_max=bytes_max)
@@ -49,11 +71,29 @@ def unpack(archive: Path, target: Path, *, bytes_max: int) -> None:
         raise ProvisionError(f"{archive.name}: is neither a tar nor a zip archive")
 
 
+def _is_tar(archive: Path) -> bool:
+    try:
+        with tarfile.open(archive, tarinfo=_Member):
+            return True
+    except (tarfile.TarError, OSError, EOFError, ValueError):
+        return False
+
+
+def _require_small(archive: Path, sizes: Iterable[int], bytes_max: int) -> None:
+    """Neither too many bytes nor too many members; the first one too many ends the look. Raises `ProvisionError`."""
+    whole = 0
+    for count, size in enumerate(sizes, start=1):
+        whole += size
+        if whole > bytes_max:
+            raise ProvisionError(f"{archive.name}: refused, unpacks to more than {bytes_max} bytes")
+        if count > MEMBERS_MAX:
+            raise ProvisionError(f"{archive.name}: refused, unpacks to more than {MEMBERS_MAX} files")
+
+
 def _unpack_zip(archive: Path, target: Path, *, bytes_max: int) -> None:
     try:
         with zipfile.ZipFile(archive) as zipped:
-            if sum(member.file_size for member in zipped.infolist()) > bytes_max:
-                raise ProvisionError(f"{archive.name}: unpacks to more than {bytes_max} bytes")
+            _require_small(archive, (member.file_size for member in zipped.infolist()), bytes_max)
             for member in zipped.infolist():
                 if (wrong := _wrong_in_zip(member)) is not None:
                     raise ProvisionError(f"{archive.name}: refused, {member.filename[:200]!r} {wrong}")

@@ -72,7 +72,7 @@ def fetch(
     ):
         try:
             _resume(client, url, part, target.name, work or Work())
-        except (httpx.HTTPError, OSError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             if isinstance(error, OSError) and error.errno in FULL:
                 part.unlink(missing_ok=True)
                 why = f"{target.name}: {error.strerror}: it was not kept; free some of the disk, and try again"

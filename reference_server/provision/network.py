@@ -56,15 +56,18 @@ def going_out(purpose: str, *, mirrors: tuple[str, ...] = ()) -> Iterator[Pass]:
 
     Raises:
         OutboundRefusedError: the block failed because the policy refused a connection.
+        ProvisionError: it failed, and a host did not answer, which the text names.
     """
     _tell_of_proxies()
     with _gateway().admit(purpose, set_up=tuple(map(_endpoint, mirrors))) as held:
         try:
             yield held
         except ProvisionError as error:
-            if not held.refusals:
-                raise
-            raise OutboundRefusedError(f"outbound policy: {held.refusals[-1].text}") from error
+            if held.refusals:
+                raise OutboundRefusedError(f"outbound policy: {held.refusals[-1].text}") from error
+            if held.unreached and type(error) is ProvisionError:
+                raise ProvisionError(f"{held.unreached[-1]}; {error}") from error
+            raise
 
 
 def require_on() -> None:

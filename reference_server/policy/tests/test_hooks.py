@@ -12,7 +12,7 @@ import pytest
 
 from reference_server.policy.plugin import Bounds
 from reference_server.policy.sandbox import Plugin
-from reference_server.policy.tests.test_sandbox import LOOP, module
+from reference_server.policy.tests.test_sandbox import BABBLES, EATS, LOOP, module
 from reference_server.tests.test_serve import call, refused, server, task
 
 EXAMPLES = Path(__file__).parent.parent / "sdk" / "examples"
@@ -81,9 +81,9 @@ def test_a_refusal_is_forbidden_logged_and_leaves_nothing_behind(tmp_path: Path)
     [
         pytest.param(module(decide=LOOP), "out of fuel", id="loops"),
         pytest.param(module(decide="unreachable"), "trapped", id="traps"),
-        pytest.param(module(decide=f"(i64.const {(64 << 32) | 7})"), "answer is not the ABI's", id="babbles"),
+        pytest.param(module(decide=BABBLES), "answer is not the ABI's", id="babbles"),
         pytest.param(
-            module(decide="(drop (memory.grow (i32.const 60000))) (i64.load (i32.const 0x10000000))"),
+            module(decide=EATS),
             "memory out of bounds",
             id="eats-memory",
         ),
@@ -114,7 +114,11 @@ def test_a_hint_is_followed_where_it_leads_to_a_free_replica(tmp_path: Path) -> 
 
 
 @pytest.mark.req("OC-POLICY-4013", "OC-POLICY-4011")
-@pytest.mark.parametrize("decide", [LOOP, "unreachable"], ids=["loops", "traps"])
+@pytest.mark.parametrize(
+    "decide",
+    [LOOP, "unreachable", EATS, BABBLES],
+    ids=["loops", "traps", "eats-memory", "babbles"],
+)
 def test_a_plugin_that_fails_at_placement_hints_nothing(tmp_path: Path, decide: str) -> None:
     with with_plugin(tmp_path, module(decide=decide), "placement", replicas=2) as (_, url):
         assert "default-0" == _replica_of(url, task())

@@ -17,7 +17,7 @@ from reference_server.policy.outbound import Request, Snapshot
 from reference_server.policy.sandbox import Plugin
 from reference_server.policy.tests.far_end import FarEnd, Names, far_end, gateway_under
 from reference_server.policy.tests.test_hooks import EXAMPLES
-from reference_server.policy.tests.test_sandbox import LOOP, TIGHT, module
+from reference_server.policy.tests.test_sandbox import BABBLES, EATS, LOOP, TIGHT, module
 from reference_server.tests.test_serve import server, without_token
 
 DENY = '{"decision":"deny","reason":"not today"}'
@@ -26,11 +26,11 @@ DENIES = module(
     extra='(data (i32.const 2048) "' + DENY.replace('"', '\\"') + '")',
 )
 RULES = Snapshot(schemes=("http",), private=("models.example",))
-EATS = "(drop (memory.grow (i32.const 60000))) (i64.load (i32.const 0x10000000))"
 FAILING = [
     pytest.param(LOOP, "out of fuel", id="loops"),
     pytest.param("unreachable", "trapped", id="traps"),
     pytest.param(EATS, "memory out of bounds", id="eats-memory"),
+    pytest.param(BABBLES, "answer is not the ABI's", id="babbles"),
 ]
 
 

@@ -49,6 +49,8 @@ def test_a_plugin_describes_itself_and_decides() -> None:
 
 
 LOOP = "(loop $l (br $l)) (i64.const 0)"
+EATS = "(drop (memory.grow (i32.const 60000))) (i64.load (i32.const 0x10000000))"
+BABBLES = f"(i64.const {(64 << 32) | 7})"  # the beginning of an answer
 
 
 @pytest.mark.req("OC-POLICY-4011")

@@ -30,7 +30,13 @@ from reference_server.provision.sources.offer import Offer, Snapshot
 
 SHA1, SHA256 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
 FILES_MAX = 10_000
-NONSENSE = (ValueError, KeyError, TypeError, AttributeError)  # its client reads answers without looking at their types
+NONSENSE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    httpx.InvalidURL,
+)  # its client reads answers without looking at their types
 _lock = threading.Lock()  # the hub's client is one for the process
 _Found = tuple[str, huggingface_hub.HfFileMetadata] | huggingface_hub.ModelInfo
 

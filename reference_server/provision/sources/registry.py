@@ -31,13 +31,22 @@ def offer(reference: Reference, held: Pass) -> Iterator[Offer]:
     )
     requests_session(client.session, held)
     client.do_request = partial(type(client).do_request.__wrapped__, client)  # without minutes of retries
-    container = Container(reference.text.removeprefix("oci://"))
+    container = _container(parts)
     try:
         layer = _layer(client.get_manifest(container), reference)
         name = layer.get("annotations", {}).get(TITLE, "").rpartition("/")[2] or f"{parts['name'].rpartition('/')[2]}"
         yield Offer(name, int(layer["size"]), layer["digest"], lambda start: _read(client, container, layer, start))
     except (requests.RequestException, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ProvisionError(f"the registry does not give {reference.text}: {type(error).__name__}") from error
+
+
+def _container(parts: dict[str, str]) -> Container:
+    """Field by field: oras itself would take a host without a dot, as `registry`, for a part of docker.io."""
+    namespace, _, repository = parts["name"].rpartition("/")
+    made = Container(repository, registry=parts["host"])
+    made.namespace = namespace or None
+    made.tag, made.digest = parts.get("tag", made.tag), parts.get("digest")
+    return made
 
 
 def _layer(manifest: dict[str, Any], reference: Reference) -> dict[str, Any]:

@@ -28,8 +28,8 @@ def size_of(client: httpx.Client, url: str) -> int | None:
     """Of a file, in bytes; None where the server does not tell before it is asked for the file."""
     try:
         answer = client.head(url, headers={"Accept-Encoding": "identity"})
-    except httpx.HTTPError as error:
-        raise ProvisionError(f"the source cannot be reached: {type(error).__name__}") from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise _unreachable(error) from error
     length = answer.headers.get("Content-Length", "")
     return int(length) if answer.is_success and length.isdecimal() else None
 
@@ -39,11 +39,10 @@ def read(
 ) -> Iterator[bytes] | None:
     """The bytes from `start` on; None when the server does not serve ranges."""
     wanted = {**(headers or {}), "Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-    request = client.build_request("GET", url, headers=wanted)
     try:
-        answer = client.send(request, stream=True)
-    except httpx.HTTPError as error:
-        raise ProvisionError(f"the source cannot be reached: {type(error).__name__}") from error
+        answer = client.send(client.build_request("GET", url, headers=wanted), stream=True)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise _unreachable(error) from error
     if answer.status_code == 416 or (start and answer.status_code == 200):
         answer.close()
         return iter(()) if answer.status_code == 416 else None
@@ -51,6 +50,12 @@ def read(
         answer.close()
         raise ProvisionError(f"the source answers with status {answer.status_code}")
     return _chunks(answer)
+
+
+def _unreachable(error: Exception) -> ProvisionError:
+    """Of an address that is none the text is about its host alone; others may quote what is secret in an address."""
+    why = str(error) if isinstance(error, httpx.InvalidURL) else type(error).__name__
+    return ProvisionError(f"the source cannot be reached: {why}")
 
 
 def _chunks(answer: httpx.Response) -> Iterator[bytes]:

@@ -10,12 +10,14 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
+from reference_server.config import Outbound
 from reference_server.policy.tests.far_end import FarEnd
 from reference_server.policy.tests.test_sandbox import module
-from reference_server.provision import cache, download
+from reference_server.provision import cache, download, network
 from reference_server.provision.errors import (
     BadReferenceError,
     DigestError,
@@ -109,6 +111,54 @@ def test_bad_input_is_a_plain_error_and_the_cache_is_as_it_was(
     far.answers["/m.gguf"] = ranged(GGUF)  # and what was wrong stands in nobody's way
     assert RIGHT == bring(f"http://models.example:{far.port}/m.gguf", digest=RIGHT)["digest"]
     assert GGUF == Path(kept["path"]).read_bytes()
+
+
+SPELLINGS = (
+    *("metadata.test", "169.254.169.254.", "2852039166", "0xa9fea9fe", "169.254.43518", "0251.0376.0251.0376"),
+    *("[::ffff:169.254.169.254]", "[::ffff:a9fe:a9fe]", "[64:ff9b::a9fe:a9fe]", "[2002:a9fe:a9fe::1]", "[::a9fe:a9fe]"),
+    *("[::ffff:0:a9fe:a9fe]", "①⑥⑨.254.169.254", "169。254。169。254", "127.1", "0", "localhost", "[fe80::1%25lo]"),
+)
+"""Of the metadata service, this host and its network: by name, decimal, octal, hexadecimal, short, and in IPv6."""
+
+
+@pytest.mark.req("OC-POLICY-4042", "OC-POLICY-4043", "ORCH-3204")
+@pytest.mark.parametrize("host", SPELLINGS)
+@pytest.mark.parametrize("is_redirect", [True, False], ids=["redirect", "reference"])
+def test_no_spelling_of_an_address_inside_gets_there(far: FarEnd, *, host: str, is_redirect: bool) -> None:
+    network.follow(lambda: Outbound(schemes=("http",), private=("*.example",)))
+    inside = f"http://{host}:{far.port}/latest/m.gguf"
+    far.answers["/latest/m.gguf"] = ranged(GGUF)
+    moved = quote(inside, safe=":/[]%")
+    far.answers["/m.gguf"] = (302, {"Location": moved}, b"")
+
+    with pytest.raises(ProvisionError, match=r"lies inside|cannot be reached") as caught:
+        bring(f"http://models.example:{far.port}/m.gguf" if is_redirect else inside, digest=RIGHT)
+    assert "\n" not in str(caught.value)
+    assert {} == contents()
+    assert "/latest/m.gguf" not in {asked.path for asked in far.asked}
+
+
+@pytest.mark.req("OC-POLICY-4042", "OC-POLICY-4044")
+@pytest.mark.parametrize("host", ["2852039166", "0251.0376.0251.0376", "metadata.test"])
+def test_no_spelling_gets_a_library_there_that_connects_by_itself(far: FarEnd, host: str) -> None:
+    with pytest.raises(OutboundRefusedError, match="lies inside"):
+        bring(f"oci://{host}/m:v1")
+    assert {} == contents()
+
+
+@pytest.mark.req("ORCH-3090", "OC-POLICY-4044")
+@pytest.mark.parametrize("name", ["registry/model:v1", "registry/a.b/model:v1", "registry:5000/model:v1"])
+def test_a_registry_without_a_dot_in_its_name_is_asked_itself_and_not_docker_io(far: FarEnd, name: str) -> None:
+    network.follow(lambda: Outbound(mode="strict"))
+
+    with pytest.raises(OutboundRefusedError, match=r"https://registry:(443|5000) is refused"):
+        bring(f"oci://{name}")
+
+
+@pytest.mark.req("ORCH-3204")
+def test_a_host_that_does_not_answer_is_named(far: FarEnd) -> None:
+    with pytest.raises(ProvisionError, match=r"^nowhere\.invalid:80 cannot be reached: "):
+        bring("http://nowhere.invalid/m.gguf", digest=RIGHT)
 
 
 @pytest.mark.req("ORCH-3204")

@@ -5,6 +5,7 @@ import io
 import json
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import tarfile
@@ -37,17 +38,39 @@ def prebuilt(far: FarEnd, data: bytes, executable: str | None = None) -> Prebuil
     return Prebuilt(version="b1", url=at(far, "/engine"), sha256=digest(data), executable=executable)
 
 
-def tar(name: str, data: bytes = PROGRAM, *, link: str | None = None) -> bytes:
-    """A tar archive of one member, and of the program that is asked for."""
+def tar(name: str, data: bytes = PROGRAM, *, link: str | None = None, kind: bytes = tarfile.SYMTYPE) -> bytes:
+    """A tar archive of one member, and of the program that is asked for.
+
+    Args:
+        kind: of the member, where there is a `link`.
+    """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as made:
         for entry in dict.fromkeys((name, "bin/llama-server")):
             info = tarfile.TarInfo(entry)
             info.size = len(data)
             if entry == name and link is not None:
-                info.type, info.linkname, info.size = tarfile.SYMTYPE, link, 0
+                info.type, info.linkname, info.size = kind, link, 0
             made.addfile(info, io.BytesIO(data))
     return buffer.getvalue()
+
+
+def tar_with_header(length: int) -> bytes:
+    """A small tar archive, of which one member has a PAX header of this length."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz", format=tarfile.PAX_FORMAT) as made:
+        info = tarfile.TarInfo("bin/llama-server")
+        info.pax_headers = {"comment": "x" * length}
+        made.addfile(info)
+    return buffer.getvalue()
+
+
+def lying_zip() -> bytes:
+    """It says of a member of 10 MB that it has 100 bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("bin/llama-server", bytes(10_000_000))
+    return buffer.getvalue().replace(struct.pack("<I", 10_000_000), struct.pack("<I", 100))
 
 
 def zipped(name: str, *, mode: int = stat.S_IFREG | 0o644, data: bytes = PROGRAM) -> bytes:
@@ -98,12 +121,18 @@ ESCAPES = {
     "tar-link-out": tar("bin/link", link="/etc/passwd"),
     "tar-link-parent": tar("bin/link", link="../../../../etc/passwd"),
     "tar-link-by-a-link": tar("~", link="a/../.."),
+    "tar-hard-link-out": tar("bin/link", link="../../etc/passwd", kind=tarfile.LNKTYPE),
+    "tar-hard-link-absolute": tar("bin/link", link="/etc/passwd", kind=tarfile.LNKTYPE),
+    "tar-device": tar("bin/device", link="", kind=tarfile.CHRTYPE),
+    "tar-pipe": tar("bin/pipe", link="", kind=tarfile.FIFOTYPE),
+    "tar-header-bomb": tar_with_header(5_000_000),
     "zip-parent": zipped("../escaped"),
     "zip-inner-parent": zipped("bin/../../escaped"),
     "zip-absolute": zipped("/tmp/escaped"),  # noqa: S108 - what an attacker would write
     "zip-backslash": zipped("..\\escaped"),
     "zip-link": zipped("link", mode=stat.S_IFLNK | 0o777, data=b"/etc/passwd"),
     "zip-device": zipped("device", mode=stat.S_IFCHR | 0o666),
+    "zip-that-lies": lying_zip(),
     "no-archive": b"neither tar nor zip",
     "broken-zip": zipped("bin/llama-server")[:-30],
     "broken-tar": gzip.compress(b"x" * 600),
@@ -119,6 +148,35 @@ def test_an_archive_that_would_escape_or_is_none_is_refused_and_leaves_nothing(
         provisioner.install(prebuilt(far, archive, "bin/llama-server"))
     assert [] == leftovers()
     assert [] == list(tmp_path.rglob("escaped"))
+
+
+@pytest.mark.req("ORCH-3204")
+@pytest.mark.parametrize("data", [tar("bin/other"), zipped("bin/other")], ids=["tar", "zip"])
+@pytest.mark.parametrize(
+    ("bound", "says"),
+    [
+        pytest.param("binary.UNPACKED_BYTES_MAX", "more than 1 bytes", id="bytes"),
+        pytest.param("archives.MEMBERS_MAX", "more than 1 files", id="files"),
+    ],
+)
+def test_an_archive_that_is_a_bomb_is_refused_and_leaves_nothing(
+    far: FarEnd, monkeypatch: pytest.MonkeyPatch, data: bytes, bound: str, says: str
+) -> None:
+    monkeypatch.setattr(f"reference_server.provision.{bound}", 1)
+
+    with pytest.raises(ProvisionError, match=says):
+        provisioner.install(prebuilt(far, data, "bin/llama-server"))
+    assert [] == leftovers()
+
+
+@pytest.mark.req("ORCH-3204")
+def test_a_member_with_an_absolute_name_ends_up_inside(far: FarEnd, tmp_path: Path) -> None:
+    """The filter of Python's tarfile makes the name relative."""
+    escaped = tmp_path / "escaped"
+    made = provisioner.install(prebuilt(far, tar(str(escaped)), "bin/llama-server"))
+
+    assert not escaped.exists()
+    assert (Path(made["binary"]).parent.parent / str(escaped)[1:]).is_file()
 
 
 @pytest.mark.req("ORCH-3204")
