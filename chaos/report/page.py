@@ -42,6 +42,7 @@ def page(facts: Facts, verdict: Verdict, command: str) -> str:
     return "\n".join(
         [
             f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>',
+            '<meta name="viewport" content="width=device-width">',
             f"<style>{STYLE}</style></head><body>",
             f'<h1>{escape(title)} <span class="verdict {verdict.outcome}">{verdict.outcome}</span></h1>',
             f"<p>{escape(', '.join(run['faults']) or 'no faults')}. Repeat: <code>{escape(command)}</code></p>",

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from html import escape
 
+from harness.report.prose import prose
 from harness.trace import KINDS, Entry
 
 STYLE = """
@@ -20,6 +21,16 @@ summary { cursor: pointer; }
 ul { margin: .2rem 0; padding-left: 1.1rem; font-family: ui-monospace, monospace; font-size: 12px; }
 .none { color: #b3261e; font-weight: 600; }
 .reason { color: #8a6d00; }
+@media (prefers-color-scheme: dark) { .none { color: #ff7b6e; } .reason { color: #e0b050; } }
+@media (max-width: 45rem) {
+  thead { display: none; }
+  tr:not([hidden]) { border-bottom: 1px solid #8884; display: block; padding: .4rem 0; }
+  td { border: 0; display: inline-block; padding: 0 .6rem 0 0; }
+  td.sentence { display: block; }
+  td:empty { display: none; }
+  li { overflow-wrap: anywhere; }
+  summary::after { content: " " attr(data-of); }
+}
 input { font: inherit; padding: .3rem .5rem; width: 20rem; max-width: 100%; }
 """
 SCRIPT = """
@@ -63,11 +74,8 @@ def _cells(entry: Entry) -> Iterator[str]:
     note = "" if state == "checked" else f'<br><span class="{"none" if state.startswith("w") else "reason"}">{state}'
     if note:
         note += f": {escape(entry[state])}</span>" if state in entry else "</span>"
-    yield f"<td>{escape(entry['sentence'])}{note}</td>"
+    yield f'<td class="sentence">{prose(entry["sentence"])}{note}</td>'
     for kind in KINDS:
         places = "".join(f"<li>{escape(place)}</li>" for place in entry[kind])
-        yield (
-            f"<td><details><summary>{len(entry[kind])}</summary><ul>{places}</ul></details></td>"
-            if places
-            else "<td></td>"
-        )
+        count = f'<summary data-of="{kind}">{len(entry[kind])}</summary>'
+        yield f"<td><details>{count}<ul>{places}</ul></details></td>" if places else "<td></td>"

@@ -8,7 +8,11 @@ from typing import Any
 from harness import requirements
 from harness.outcome import Outcome
 from harness.report.json_file import FileReport
+<<<<<<< HEAD
 from harness.report.result import described
+=======
+from harness.report.prose import prose
+>>>>>>> 8e5a5cc (reports: sentences show their code, dark pages have colours of their own, a phone shows them without a sideways scroll (OC-TEST-7092, HME-023))
 
 STYLE = """
 :root{color-scheme:light dark;--line:#8884;--pass:#2c7a3f;--fail:#b3261e;--warn:#946200;--else:#6b6b6b}
@@ -17,9 +21,14 @@ table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid var(--line)}
 td{vertical-align:top}th{position:sticky;top:0;background:Canvas}code,pre{font:13px/1.4 ui-monospace,monospace}
 pre{overflow-x:auto;border-left:3px solid var(--line);padding:.3rem .8rem;white-space:pre-wrap;overflow-wrap:anywhere}
-td code{white-space:nowrap}
+p{overflow-wrap:anywhere}td:first-child{white-space:nowrap}
 .v{font-weight:600;white-space:nowrap}.PASS{color:var(--pass)}.FAIL,.HANG,.NOT_TESTABLE{color:var(--fail)}
-.WARN{color:var(--warn)}.UNKNOWN,.NOT_APPLICABLE{color:var(--else)}td.n{text-align:right}article{margin:1.5rem 0}
+.WARN{color:var(--warn)}.UNKNOWN,.NOT_APPLICABLE{color:var(--else)}.n{text-align:right}article{margin:1.5rem 0}
+@media(prefers-color-scheme:dark){:root{--pass:#57c878;--fail:#ff7b6e;--warn:#e0b050;--else:#9a9a9a}}
+@media(max-width:45rem){th,td{padding:.25rem .3rem}#matrix thead{display:none}
+#matrix tr{display:block;border-bottom:1px solid var(--line);padding:.4rem 0}
+#matrix td{display:inline-block;border:0;padding:0 .6rem 0 0}#matrix td.s{display:block}
+#matrix td.n:empty{display:none}#matrix td.n::after{content:" " attr(data-of)}}
 """
 SHOWN = tuple(Outcome)
 
@@ -68,7 +77,8 @@ def _failures(report: Mapping[str, Any]) -> Iterator[str]:
 def _figures(report: Mapping[str, Any]) -> Iterator[str]:
     if not report["figures"]:
         return
-    yield "<h2>Figures</h2><table id=figures><thead><tr><th>figure<th>checks<th>least<th>median<th>most</tr></thead>"
+    yield "<h2>Figures</h2><table id=figures><thead><tr><th>figure"
+    yield "".join(f"<th class=n>{of}" for of in ("checks", "least", "median", "most")) + "</tr></thead>"
     for name, figure in report["figures"].items():
         cells = "".join(f'<td class="n">{figure[of]:g}' for of in ("count", "min", "median", "max"))
         yield f"<tr><td><code>{escape(name)}</code>{cells}</tr>"
@@ -83,12 +93,12 @@ def _matrix(report: Mapping[str, Any]) -> Iterator[str]:
             rows[identifier][entry["outcome"]] += 1
     used = [outcome for outcome in SHOWN if any(row[outcome] for row in rows.values())]
     yield "<h2>Requirements</h2><table id=matrix><thead><tr><th>id<th>verdict<th>sentence"
-    yield "".join(f"<th>{outcome}" for outcome in used) + "</tr></thead><tbody>"
+    yield "".join(f"<th class=n>{outcome}" for outcome in used) + "</tr></thead><tbody>"
     for identifier, verdict in report["requirements"].items():
         sentence = known[identifier].sentence if identifier in known else ""
         yield f'<tr id="{identifier}"><td><code>{identifier}</code><td class="v {verdict}">{verdict}'
-        yield f"<td>{escape(sentence)}"
-        yield "".join(f'<td class="n">{rows[identifier][outcome] or ""}' for outcome in used) + "</tr>"
+        yield f"<td class=s>{prose(sentence)}"
+        yield "".join(f'<td class="n" data-of="{of}">{rows[identifier][of] or ""}' for of in used) + "</tr>"
     yield "</tbody></table>"
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from harness.report.json_file import as_json
 from harness.report.page import page
+from harness.report.prose import prose
 from harness.report.tests.test_reports import OPTIONS, gathered
 
 FLAGS = [
@@ -17,6 +18,11 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+IS_WIDE = "document.documentElement.scrollWidth > window.innerWidth"
+
+
+def test_a_sentence_has_code_and_no_markup_of_its_own() -> None:
+    assert "<code>a &lt;b&gt;</code> MUST be 1 &lt; 2 `" == prose("`a <b>` MUST be 1 < 2 `")
 
 
 @pytest.mark.real_part
@@ -41,7 +47,9 @@ def test_chromium_shows_what_failed_how_to_repeat_it_and_the_matrix(tmp_path: Pa
         tab.click("article:nth-of-type(1) summary")
         trace = tab.inner_text("article:nth-of-type(1) details")
         verdicts = tab.locator("#matrix tbody tr").all_inner_texts()
-        is_wide = tab.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+        is_wide = tab.evaluate(IS_WIDE)
+        tab.set_viewport_size({"width": 400, "height": 900})
+        is_wide |= tab.evaluate(IS_WIDE)
         browser.close()
 
     assert "Queue [1]: test_b" in text
