@@ -8,11 +8,8 @@ from typing import Any
 from harness import requirements
 from harness.outcome import Outcome
 from harness.report.json_file import FileReport
-<<<<<<< HEAD
-from harness.report.result import described
-=======
 from harness.report.prose import prose
->>>>>>> 8e5a5cc (reports: sentences show their code, dark pages have colours of their own, a phone shows them without a sideways scroll (OC-TEST-7092, HME-023))
+from harness.report.result import described
 
 STYLE = """
 :root{color-scheme:light dark;--line:#8884;--pass:#2c7a3f;--fail:#b3261e;--warn:#946200;--else:#6b6b6b}
