@@ -23,6 +23,7 @@ code, pre { font: 13px/1.45 ui-monospace, monospace; } pre { white-space: pre-wr
 table { border-collapse: collapse; } td, th { text-align: left; padding: .2rem 1.2rem .2rem 0; vertical-align: top; }
 .verdict { display: inline-block; padding: 0 .6rem; border-radius: 4px; color: #fff; background: var(--bad); }
 .verdict.pass { background: var(--ended); } .verdict.unknown { background: var(--dropped); }
+.wide { overflow-x: auto; } .wide > svg { min-width: 60rem; } td:first-child { white-space: nowrap; }
 svg { width: 100%; height: auto; } svg text { font: 10px system-ui, sans-serif; fill: var(--text); }
 svg .who { text-anchor: end; } svg .tick { text-anchor: middle; opacity: .7; } svg .grid { stroke: var(--line); }
 svg .fault { fill: var(--bad); opacity: .13; } svg .name { fill: var(--bad); font-size: 9px; }
@@ -48,7 +49,7 @@ def page(facts: Facts, verdict: Verdict, command: str) -> str:
             f"<p>{escape(', '.join(run['faults']) or 'no faults')}. Repeat: <code>{escape(command)}</code></p>",
             *_doubts(verdict),
             "<h2>Timeline</h2>",
-            timeline(facts, verdict.findings),
+            f'<div class="wide">{timeline(facts, verdict.findings)}</div>',
             *_key(facts),
             *_findings(verdict.findings),
             *_faults(facts),

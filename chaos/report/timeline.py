@@ -7,7 +7,9 @@ from itertools import pairwise
 from chaos.checks.finding import Finding
 from chaos.facts import FOREVER, Facts, Task
 
-WIDTH, LEFT, ROW, TOP = 1160, 130, 18, 64
+WIDTH, LEFT, ROW, TOP = 1160, 130, 18, 108
+LINES = tuple(range(34, TOP - 14, 11))  # for the names of faults: each on the first where it covers no other
+LETTER = 5.2  # how wide one of a fault's name is
 BAR = 10
 TASKS_MAX = 3_000  # drawn; the longest run stays a page that a browser scrolls
 
@@ -104,12 +106,15 @@ def _over_ms(task: Task) -> float:
 
 
 def _faults(facts: Facts, scale: float, height: int) -> Iterator[str]:
-    for number, record in enumerate(facts.of("fault")):
+    until = dict.fromkeys(LINES, 0.0)
+    for record in facts.of("fault"):
         width = max(2.0, (record["until_ms"] - record["at_ms"]) * scale)
         x = _x(record["at_ms"], scale)
+        line = next((y for y in LINES if until[y] <= float(x)), min(LINES, key=until.__getitem__))
+        until[line] = float(x) + LETTER * len(record["name"])
         title = f"<title>{escape(record['name'])}: {escape(record['told'])}</title>"
         yield _bar("fault", x, TOP - 8, width, height - TOP - 12, title)
-        yield f'<text class="name" x="{x}" y="{34 + 11 * (number % 2)}">{escape(record["name"])}</text>'
+        yield f'<text class="name" x="{x}" y="{line}">{escape(record["name"])}</text>'
 
 
 def _phases(facts: Facts, scale: float, end_ms: float) -> Iterator[str]:

@@ -26,6 +26,7 @@ table{border-collapse:collapse}td,th{text-align:left;padding:.25rem .6rem;vertic
 .none{background:repeating-linear-gradient(45deg,var(--none) 0 3px,transparent 3px 6px)}
 .key i{display:inline-block;width:2rem;height:12px;border-radius:2px;vertical-align:-1px;margin:0 .4rem 0 1.2rem}
 .PASS{color:var(--equal)}.FAIL,.HANG,.NOT_TESTABLE{color:var(--other);font-weight:600}
+td code{white-space:nowrap;font-size:12px}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;border-left:3px solid var(--other);padding:.3rem .8rem;margin:.5rem 0}
 """
 
@@ -51,7 +52,7 @@ def page(run: Run, *, command: str) -> str:
         "<table class=verdicts><tr><th>check</th><th>verdict</th><th>what was seen</th><th>proves</th></tr>",
         *(
             f"<tr><td>{escape(v.check)}</td><td class={v.outcome}>{v.outcome}</td><td>{escape(v.text)}</td>"
-            f"<td>{' '.join(v.requirements)}</td></tr>"
+            f"<td>{' '.join(f'<code>{requirement}</code>' for requirement in v.requirements)}</td></tr>"
             for v in run.verdicts
         ),
         "</table>",

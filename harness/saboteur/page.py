@@ -10,7 +10,8 @@ body{font:15px/1.45 system-ui,sans-serif;max-width:80rem;margin:2rem auto;paddin
 table{border-collapse:collapse;margin:.5rem 0 2rem}th,td{padding:.15rem .5rem;border:1px solid var(--line)}
 thead th{vertical-align:bottom;text-align:left;font-weight:400}
 thead span{writing-mode:vertical-rl;transform:rotate(180deg);max-height:18rem}
-th:first-child{text-align:left;font-weight:400}td{text-align:center;min-width:1.2rem}
+.wide{overflow-x:auto}th:first-child{text-align:left;font-weight:400;position:sticky;left:0;background:Canvas}
+td{text-align:center;min-width:1.2rem}
 .K{background:var(--good);color:#fff;font-weight:700}.k{background:#2c7a3f66}.bad{color:var(--bad)}.soft{color:var(--soft)}
 code{font:13px/1.4 ui-monospace,monospace}
 """
@@ -54,14 +55,14 @@ def _matrix(proof: Mapping[str, Any]) -> Iterator[str]:
             areas.setdefault(cell["check"].partition("/")[0], set()).add(cell["check"])
     for area, found in sorted(areas.items()):
         checks = sorted(found)
-        yield f"<h3>{escape(area)}</h3><table><thead><tr><th>defect"
+        yield f"<h3>{escape(area)}</h3><div class=wide><table><thead><tr><th>defect"
         yield "".join(f"<th><span>{escape(check.partition('/')[2])}</span>" for check in checks) + "</tr></thead>"
         for defect in proof["defects"]:
             cells = {cell["check"]: cell for cell in defect["checks"]}
             if any(check in cells for check in checks):
                 yield f'<tr><th title="{escape(defect["says"])}"><code>{escape(defect["id"])}</code>'
                 yield "".join(_cell(cells.get(check)) for check in checks) + "</tr>"
-        yield "</table>"
+        yield "</table></div>"
 
 
 def _cell(cell: Mapping[str, Any] | None) -> str:
