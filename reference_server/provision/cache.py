@@ -30,16 +30,34 @@ def root() -> Path:
 
 @contextmanager
 def locked(name: str, *, waiting: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock `name` for the length of the block; a second process waits for the first, and says so."""
-    folder = root() / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting(f"another install of {name} is under way; waiting for it")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    """Hold the lock `name` for the length of the block; a second process waits for the first, and says so.
+
+    Its file goes with it: who has waited sees that what it locked is not there any more, and begins anew.
+    """
+    path = root() / "locks" / f"{name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with path.open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waiting(f"another install of {name} is under way; waiting for it")
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if not _is_at(handle.fileno(), path):
+                continue
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _is_at(file: int, path: Path) -> bool:
+    """Whether the open file is still the one of this name."""
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def manifest_of(folder: Path) -> dict[str, str] | None:

@@ -22,6 +22,7 @@ from reference_server.provision.errors import (
     BadReferenceError,
     DigestError,
     FormatError,
+    NoRoomError,
     OutboundRefusedError,
     ProvisionError,
 )
@@ -57,6 +58,16 @@ def full_disk(far: FarEnd, text: str) -> None:
     bring(text, digest=RIGHT)
 
 
+def no_room(far: FarEnd, text: str) -> None:
+    """Larger than any disk: said before anything is fetched."""
+    far.answers["/m.gguf"] = (200, {"Content-Length": str(10**16)}, b"")
+    far.asked.clear()
+    try:
+        bring(text, digest=RIGHT)
+    finally:
+        assert ["HEAD"] == [asked.method for asked in far.asked]
+
+
 def into_the_host(far: FarEnd, text: str) -> None:
     far.answers["/m.gguf"] = (302, {"Location": "http://169.254.169.254/latest/meta-data/"}, b"")
     bring(text, digest=RIGHT)
@@ -89,6 +100,7 @@ def no_model(far: FarEnd, text: str) -> None:
         pytest.param(wrong_digest, DigestError, "expected sha256:000", id="wrong-digest"),
         pytest.param(truncated, ProvisionError, "broke off", id="truncated"),
         pytest.param(full_disk, ProvisionError, "the disk is full", id="full-disk-real-enospc"),
+        pytest.param(no_room, NoRoomError, "no room: .* free the disk", id="no-room"),
         pytest.param(into_the_host, OutboundRefusedError, r"169\.254\.169\.254", id="redirect-to-metadata"),
         pytest.param(out_of_the_archive, BadReferenceError, r"without `\.\.`", id="archive-with-dots"),
         pytest.param(named_out_of_its_folder, ProvisionError, r"`\.\.`|leave its folder", id="name-with-dots"),
