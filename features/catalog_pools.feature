@@ -5,6 +5,12 @@ Feature: Catalog and pools
   Background:
     Given a server of its own on an engine that takes any model
 
+  @ORCH-3090
+  Scenario: a model that is in the catalog is asked for by its id there
+    When the model that the pool serves is registered under an id of its own
+    Then a task for that id runs to its end
+    And a task for an id that is in no catalog is refused with INVALID_PARAMS
+
   @ORCH-3062
   Scenario: other weights than the entry says fail the verification
     When the model that the pool serves is registered with another digest

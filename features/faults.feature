@@ -46,6 +46,14 @@ Feature: Engine faults
     And its answer tells the error of the stream
     And a task of 4 tokens still ends well
 
+  @OC-POOL-3013 @ORCH-3018 @OC-CTRL-2036 @ORCH-2006
+  Scenario: an engine that fails every task is given no more of them for a while
+    Given a server of its own whose engine fails every task
+    When tasks are submitted, each after the end of the one before, until one is refused
+    Then it is refused with POOL_UNAVAILABLE
+    And each task before it ended with REPLICA_EXHAUSTED
+    And the pool is not ready, and its health says why
+
   @ORCH-3016 @OC-CORE-1022 @OC-CTRL-2032
   Scenario: an engine that stands still is ended by the watchdog
     Given a server whose engine stands still after 5 tokens

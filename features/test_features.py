@@ -29,6 +29,7 @@ pytest_plugins = (
     "features.steps.strangers",
     "features.steps.times",
     "features.steps.workloads",
+    "features.steps.replicas",
 )
 
 scenarios(str(Path(__file__).parent))

@@ -73,6 +73,16 @@ def the_served_model_is_registered(world: World) -> None:
     assert_status(world.answer, 201, req="ORCH-3060")
 
 
+@when("the model that the pool serves is registered under an id of its own")
+def the_served_model_is_registered_by_another_name(world: World) -> None:
+    """What the pool calls it is where it comes from."""
+    digest = world.service.features.get("model_digest")
+    if digest is None:
+        raise NotApplicableError("the server does not tell the digest of the weights that it serves")
+    register(world, source_url=world.service.model_ref, digest=digest)
+    assert_status(world.answer, 201, req="ORCH-3060")
+
+
 @when("the model that the pool serves is registered with another digest")
 def the_served_model_is_registered_wrong(world: World) -> None:
     register(world, id=world.service.model_ref, digest=NOBODYS_DIGEST)
@@ -149,6 +159,19 @@ def its_warnings_name_both(world: World) -> None:
 @then("catalog_verifications_total counts it")
 def the_verification_is_counted(world: World) -> None:
     assert 1 == world.grown("catalog_verifications_total", result=world.notes["status"])
+
+
+@then("a task for that id runs to its end")
+def a_task_by_its_id(world: World) -> None:
+    body = world.body(model_ref=world.notes["entry"]["id"])
+    assert_status(world.submit("by id", body), 202, req="ORCH-3090")
+    assert_ended_well(world.read_to_end("by id"))
+
+
+@then("a task for an id that is in no catalog is refused with INVALID_PARAMS")
+def a_task_by_no_id(world: World) -> None:
+    world.submit("by no id", world.body(model_ref=f"model-{fresh_id()}"))
+    assert_error(world.answer, "INVALID_PARAMS")
 
 
 @then("a task of the session it has runs to its end")

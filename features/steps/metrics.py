@@ -40,14 +40,6 @@ def it_has_grown_by(world: World, name: str, count: str) -> None:
     assert int(count) == world.grown(name)
 
 
-@then(parsers.parse("{count:d} replicas have started it"))
-def replicas_have_started_it(world: World, count: int) -> None:
-    """By the counter of each replica: one start of each, and no other."""
-    replicas = {s.labels["replica_id"] for s in world.scrape().samples if s.name == "tasks_started_total"}
-    grown = {replica: world.grown("tasks_started_total", replica_id=replica) for replica in sorted(replicas)}
-    assert [1.0] * count == [growth for growth in grown.values() if growth], grown
-
-
 @then(parsers.re(r"(?P<name>[a-z_]+) has grown by what its end counts$"))
 def it_has_grown_by_its_end(world: World, name: str) -> None:
     (end,) = world.stream("task").of("end")

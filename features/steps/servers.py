@@ -114,15 +114,6 @@ def a_server_whose_engine_fails(world: World, tokens: int) -> None:
     _use_stand_in(world, {"fail_after_tokens": tokens})
 
 
-@given(parsers.re(r"a server with (?P<count>\d+) replicas, of which (?P<failing>\d+) fails? before the first token"))
-def a_server_with_failing_replicas(world: World, count: str, failing: str) -> None:
-    """Those whose ids come first are asked first."""
-    if world.servers.replica is not None:
-        raise NotApplicableError("a real engine does not fail on demand")
-    replicas = [{"kind": "mock", **({"fail_after_tokens": 0} if n < int(failing) else {})} for n in range(int(count))]
-    world.use(world.servers.get({"pools": [{"replicas": replicas}]}))
-
-
 @given(parsers.parse("a server whose adapter has a defect after {tokens:d} tokens"))
 def a_server_with_a_defect(world: World, tokens: int) -> None:
     _use_stand_in(world, {"defect_after_tokens": tokens})

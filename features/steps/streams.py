@@ -269,18 +269,6 @@ def it_ended_well_with(world: World, tokens: int) -> None:
     assert tokens == len(stream.tokens), stream
 
 
-@then("its metrics name another replica than started, with nothing of its KV cache")
-def its_metrics_name_another_replica(world: World) -> None:
-    stream = world.stream("task")
-    first, (at_start, *later) = stream.of("started")[0].payload["replica_id"], stream.of("metrics")
-    assert "kv_migrated" not in at_start.payload, at_start.data
-    for frame in later:
-        told = frame.payload
-        assert told.get("replica_id") not in {None, first}, frame.data
-        assert (False, False) == (told.get("kv_warmth"), told.get("kv_migrated")), frame.data
-    assert later, stream
-
-
 @then(parsers.parse("it ended with {code}, retriable, after {tokens:d} tokens"))
 def it_ended_after(world: World, code: str, tokens: int) -> None:
     it_ends_retriable(world, code)

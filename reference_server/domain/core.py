@@ -75,14 +75,17 @@ class Core:
         return self._tasks.values()
 
     def pool_for(self, engine: str, model_ref: str) -> Pool:
-        """The pool that serves this model on this engine.
+        """The pool that serves this model on this engine, by the pool's own name for it or the catalog's (ORCH-3090).
 
         Raises:
             RefusedError: INVALID_PARAMS, naming what is served.
         """
-        for pool in self.pools.values():
-            if pool.engine == engine and pool.model_ref == model_ref:
-                return pool
+        pools = [pool for pool in self.pools.values() if pool.engine == engine]
+        named = [pool for pool in pools if pool.model_ref == model_ref]
+        if not named and (model := self.catalog.serving(model_ref)) is not None:
+            named = [pool for pool in pools if model.entry.serves_as(pool.model_ref)]
+        if named:
+            return named[0]
         served = ", ".join(f"{p.engine}/{p.model_ref}" for p in self.pools.values())
         message = f"no pool serves this engine and model_ref; served: {served}"
         raise RefusedError(Failure(code="INVALID_PARAMS", message=message, engine=engine, retriable=False))

@@ -24,6 +24,14 @@ def registered_with_200(answer: Answer, request: Request, wire: Wire) -> None:
     answer.status = 200 if answer.status == 201 else answer.status
 
 
+@answers("ORCH-3090", at="POST /v1/tasks")
+def a_catalog_id_is_no_name(answer: Answer, request: Request, wire: Wire) -> None:
+    """A task that names its model by the catalog's id is refused."""
+    named = str((request.json or {}).get("model_ref", "")) if isinstance(request.json, dict) else ""
+    if answer.status == 202 and named.startswith("model-"):
+        answer.refuse("INVALID_PARAMS")
+
+
 @answers("ORCH-3060", at=MODEL)
 def a_model_is_read_otherwise(answer: Answer, request: Request, wire: Wire) -> None:
     """A model is read with other tags than it was registered with."""
