@@ -109,8 +109,11 @@ def _evictable(models: list[Kept]) -> Iterator[list[Kept]]:
     handles, free = [], []
     try:
         for model in models:
+            is_new = not (model.folder / USED).exists()
             handle = (model.folder / USED).open("a")
             handles.append(handle)
+            if is_new:  # to be looked at is not to be used
+                os.utime(handle.fileno(), ns=(model.used_ns, model.used_ns))
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

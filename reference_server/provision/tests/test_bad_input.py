@@ -17,7 +17,7 @@ import pytest
 from reference_server.config import Outbound
 from reference_server.policy.tests.far_end import FarEnd
 from reference_server.policy.tests.test_sandbox import module
-from reference_server.provision import cache, download, network
+from reference_server.provision import cache, download, network, room
 from reference_server.provision.errors import (
     BadReferenceError,
     DigestError,
@@ -34,8 +34,9 @@ RIGHT = digest(GGUF)
 
 
 def contents() -> dict[str, str]:
-    """Each file of the cache's models and engines, and the digest of what is in it."""
+    """Each file of the cache's models and engines, and the digest of what is in it; not the marks of their last use."""
     files = [path for kind in UNTOUCHED for path in (cache.root() / kind).rglob("*") if path.is_file()]
+    files = [path for path in files if path.name != room.USED]
     return {str(path.relative_to(cache.root())): download.sha256_of(path) for path in files}
 
 

@@ -190,6 +190,22 @@ def test_the_model_used_longest_ago_goes_first_and_one_in_use_never(far: FarEnd)
     held.close()
 
 
+@pytest.mark.req("ORCH-3042")
+def test_a_model_that_was_looked_at_for_eviction_has_not_been_used(far: FarEnd) -> None:
+    for name in "abc":
+        far.answers[f"/{name}.gguf"] = ranged(GGUF)
+    made = {
+        name: Path(bring(f"http://models.example:{far.port}/{name}.gguf", digest=digest(GGUF))["path"]) for name in "ab"
+    }
+    for name, path in made.items():
+        os.utime(path.parent / "manifest.json", (ord(name), ord(name)))
+    used = [model.used_ns for model in room.kept()]
+
+    with pytest.raises(NoRoomError):
+        bring(f"http://models.example:{far.port}/c.gguf", digest=digest(GGUF), quota_bytes=1)
+    assert used == [model.used_ns for model in room.kept()]
+
+
 @pytest.mark.req("ORCH-3203")
 def test_two_fetches_of_one_model_ask_its_source_once(far: FarEnd) -> None:
     far.answers["/m.gguf"] = ranged(GGUF)
