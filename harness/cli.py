@@ -83,19 +83,25 @@ for verb in (conform, explain, coverage, reports, haiku, prove):
 @app.command()
 def trace(
     *,
-    requirement: Annotated[str | None, typer.Argument(metavar="[ID]", help="Such as ORCH-3026.")] = None,
+    requirement: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="Such as ORCH-3026, or a family such as OC-CORE.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write the matrix of all requirements to this file.")] = None,
 ) -> None:
-    """Show one requirement's whole chain: its sentence, the contracts, checks and code that name it.
+    """Show one requirement's whole chain: its sentence, the contracts, checks and code that name it; or list them.
 
-    Exit codes: 0 shown, 1 the requirement has no check, 2 wrong usage or no such id.
+    Without an id, or with a family, one line for each requirement and the number of its checks.
+
+    Exit codes: 0 shown, 1 the requirement, or a MUST of the list, has no check, 2 wrong usage or no such id.
 
     Examples:
 
       llama-orch trace ORCH-3026
 
       llama-orch trace OC-CTRL-2022 --json
+
+      llama-orch trace OC-CORE
 
       llama-orch trace --html requirements.html
     """
@@ -105,15 +111,18 @@ def trace(
     from harness.report import matrix
 
     index = chain.load()
-    if (requirement is None) == (html is None):
+    if requirement is not None and html is not None:
         raise typer.BadParameter("give an ID, or --html FILE")
     if html is not None:
         html.write_text(matrix.page(index.values()), encoding="utf-8")
         typer.echo(f"wrote {html}")
         return
     entry = index.get(str(requirement))
+    if entry is None and (listed := chain.family(index, requirement)):
+        typer.echo(json.dumps(listed, ensure_ascii=False) if as_json else "\n".join(chain.table(listed)))
+        raise typer.Exit(int(any(map(chain.lacks_a_check, listed))))
     if entry is None:
-        raise typer.BadParameter(f"no specification states {requirement}; llama-orch trace --html FILE lists all")
+        raise typer.BadParameter(f"no specification states {requirement}; llama-orch trace lists all")
     typer.echo(json.dumps(entry, ensure_ascii=False) if as_json else "\n".join(chain.lines(entry)))
     raise typer.Exit(0 if entry["scenarios"] or entry["tests"] else 1)
 

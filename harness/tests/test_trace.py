@@ -51,7 +51,7 @@ def test_the_same_chain_is_given_to_machines() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        pytest.param(["trace"], 2, "give an ID", id="nothing"),
+        pytest.param(["trace", "ORCH-3026", "--html", "x"], 2, "give an ID, or", id="both"),
         pytest.param(["trace", "ORCH-9999"], 2, "no specification states", id="no such id"),
         pytest.param(["trace", "ORCH-3013"], 1, "ORCH-3013", id="without a check"),
     ],
@@ -60,6 +60,42 @@ def test_wrong_use_says_what_to_do(arguments: list[str], code: int, said: str) -
     result = CliRunner().invoke(app, arguments)
 
     assert (code, True) == (result.exit_code, said in result.output)
+
+
+@pytest.mark.req("OC-TEST-7096")
+@pytest.mark.parametrize("family", ["ORCH", "OC-CORE", "OC-CTRL", "OC-POOL"])
+def test_a_family_is_listed_and_every_must_of_it_has_a_check(family: str) -> None:
+    result = CliRunner().invoke(app, ["trace", family])
+    *rows, sums = result.output.splitlines()
+
+    assert 0 == result.exit_code, result.output
+    assert [i for i in trace.load() if i.startswith(f"{family}-")] == [row.split()[0] for row in rows]
+    assert ": 0 without a check" in sums
+
+
+@pytest.mark.req("OC-TEST-7096")
+def test_all_of_them_are_listed_for_machines_too() -> None:
+    assert list(trace.load().values()) == json.loads(CliRunner().invoke(app, ["trace", "--json"]).output)
+
+
+@pytest.mark.req("OC-TEST-7096", "OC-TEST-7006")
+@pytest.mark.parametrize(
+    ("fields", "lacks"),
+    [
+        pytest.param({"tests": []}, True, id="nothing"),
+        pytest.param({"tests": [], "gap": "not yet"}, True, id="a gap"),
+        pytest.param({"tests": [], "excluded": "no GPU"}, False, id="excluded"),
+        pytest.param({"tests": [], "level": "SHOULD"}, False, id="a SHOULD"),
+        pytest.param({}, False, id="checked"),
+    ],
+)
+def test_a_must_without_a_check_fails_the_list(
+    monkeypatch: pytest.MonkeyPatch, fields: dict[str, object], lacks: bool
+) -> None:
+    monkeypatch.setattr(trace, "load", lambda: {"ORCH-2001": {**ENTRY, **fields}})
+    result = CliRunner().invoke(app, ["trace"])
+
+    assert lacks == bool(result.exit_code) == (": 1 without a check" in result.output), result.output
 
 
 class Rows(HTMLParser):
