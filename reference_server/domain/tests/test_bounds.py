@@ -53,3 +53,25 @@ def test_new_limits_hold_for_what_has_ended() -> None:
     subject.ended("d", size=1, now_ms=1_999)
     assert ["c"] == subject.expired(2_000)
     assert ["d"] == subject.expired(3_999)
+
+
+@pytest.mark.req("OC-CORE-1009")
+def test_a_longer_retention_holds_from_the_end_of_each_task() -> None:
+    subject = Retention(ttl_ms=1_000, tasks_max=100, bytes_max=1_000)
+    subject.ended("a", size=10, now_ms=5)
+    subject.limit(ttl_ms=3_000, tasks_max=100, bytes_max=1_000)
+
+    assert ([], ["a"]) == (subject.expired(3_004), subject.expired(3_005))
+
+
+@pytest.mark.req("OC-CORE-1008")
+def test_deadlines_are_cleaned_once_most_of_them_are_stale() -> None:
+    subject = Deadlines()
+    for n in range(SLACK + 10):
+        subject.add(n, f"t{n}")
+    subject.keep(lambda _: False, expected=5)
+    assert SLACK + 10 == len(subject)
+
+    subject.add(0, "one more")
+    subject.keep(lambda task_id: task_id == "one more", expected=5)
+    assert ["one more"] == subject.due(10**6)

@@ -21,7 +21,7 @@ SHARES = "the shares of tensor_split must be positive and add up to 1"
 @pytest.mark.req("ORCH-1103", "ORCH-3008")
 def test_cards_of_different_sizes_are_told_apart() -> None:
     assert vram_free(BIG, GPUS) > 2 * vram_free(SMALL, GPUS) * 0.95
-    assert 0 == vram_free(DeviceMask(), GPUS)
+    assert [0, 0] == [vram_free(DeviceMask(), GPUS), vram_free(DeviceMask((7,)), GPUS)]
 
 
 @pytest.mark.req("ORCH-3052", "OC-POOL-3021")
@@ -109,3 +109,10 @@ def test_what_is_said_to_be_free_is_what_fits(share: float, needs: int) -> None:
     fits = shortage(mask, GPUS, needs=needs, host_free=0) is None
 
     assert fits == (needs <= vram_free(mask, GPUS))
+
+
+@pytest.mark.req("ORCH-3052")
+def test_every_device_has_a_share_and_every_share_a_device() -> None:
+    assert {0: 0.67, 1: 0.33} == SPLIT.shares()
+    with pytest.raises(ValueError, match="shorter"):
+        DeviceMask((0, 1), (1.0,)).shares()

@@ -22,7 +22,7 @@ EVENTS: tuple[ReplicaEvent, ...] = ("preloaded", "lost", "restarted")
     ("state", "event"), [pair for pair in itertools.product(STATES, EVENTS) if pair not in TRANSITIONS]
 )
 def test_an_illegal_event_raises(state: ReplicaState, event: ReplicaEvent) -> None:
-    with pytest.raises(IllegalTransitionError):
+    with pytest.raises(IllegalTransitionError, match=f"replica: {event} in state {state}"):
         following(state, event)
 
 
@@ -33,7 +33,7 @@ def test_a_lease_is_released_once() -> None:
     replica.lease("t")
     replica.release("t")
 
-    with pytest.raises(LeaseError):
+    with pytest.raises(LeaseError, match="replica r: t holds no slot"):
         replica.release("t")
 
 
@@ -45,7 +45,7 @@ def test_a_full_or_unready_replica_leases_nothing() -> None:
     replica.take("preloaded", facts=FACTS)
     replica.lease("t")
 
-    with pytest.raises(LeaseError):
+    with pytest.raises(LeaseError, match="replica r: no slot for u"):
         replica.lease("u")
 
 
@@ -59,7 +59,7 @@ def test_a_lost_replica_holds_no_lease_and_keeps_its_error_until_the_next_preloa
     assert (False, "died") == (replica.holds("t"), replica.last_error)
     replica.take("restarted")
     replica.take("preloaded", facts=FACTS)
-    assert replica.last_error is None
+    assert (None, None) == (replica.fault, replica.last_error)
 
 
 @pytest.mark.req("OC-CORE-1014")

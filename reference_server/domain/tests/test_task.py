@@ -22,7 +22,7 @@ def task(state: State) -> Task:
 def test_an_illegal_event_raises_and_changes_nothing(state: State, event: Event) -> None:
     subject = task(state)
 
-    with pytest.raises(IllegalTransitionError):
+    with pytest.raises(IllegalTransitionError, match=f"task t1: {event} in state {state}"):
         subject.advance(event)
     assert state == subject.state
 

@@ -209,3 +209,13 @@ def test_what_is_put_back_goes_first_in_its_lane() -> None:
     queue.put_back("b0", "batch", tokens=5)
 
     assert (["b0", "b1", "b2"], 7) == (queue.ids(), queue.tokens_ahead("batch"))
+
+
+@pytest.mark.req("ORCH-3004", "OC-CORE-1004")
+def test_each_newcomer_is_told_how_many_go_before_it() -> None:
+    queue = TaskQueue(Bounds(interactive=2, batch=3, total=5))
+    places = [
+        queue.put(name, "batch" if name[0] == "b" else "interactive", tokens=1) for name in ("b1", "i1", "b2", "i2")
+    ]
+
+    assert [0, 0, 2, 1] == [placed.position for placed in places]

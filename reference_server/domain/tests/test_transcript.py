@@ -67,6 +67,8 @@ def test_a_runaway_answer_is_refused_and_nothing_of_the_read_is_kept(monkeypatch
     with pytest.raises(TranscriptFullError):
         subject.append_tokens(["a", "bcd"])
     assert 1 == subject.tokens_total
+    subject.append_tokens(["a", "b"])
+    assert (3, 10) == (subject.tokens_total, subject.bytes_total)
 
 
 @pytest.mark.req("OC-CORE-1008", "OC-CORE-1036")
