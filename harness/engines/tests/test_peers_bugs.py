@@ -3,6 +3,8 @@
 Each has its broken example: the reference server as a process of its own, with the peer's bug planted at its start.
 """
 
+import http.client
+import resource
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -41,7 +44,28 @@ Vllm.complete = limited
 HUNDRED_UPSTREAMS = AT_A_TIME.format(count=100)
 ONE_AFTER_THE_OTHER = AT_A_TIME.format(count=1)
 
-MANY = 300
+KEPT_DESCRIPTOR = """
+import os
+from reference_server.engines.vllm import Vllm
+complete = Vllm.complete
+async def leaving(self, *arguments):
+    os.dup(0)
+    async for event in complete(self, *arguments):
+        yield event
+Vllm.complete = leaving
+"""
+KEPT_TOKENS = """
+import hmac
+compare, kept = hmac.compare_digest, []
+def remembering(expected, given):
+    kept.append(bytes(given) * 128)
+    return compare(expected, given)
+hmac.compare_digest = remembering
+"""
+
+IDLE_CONNECTIONS = 16  # that a client keeps for what comes next
+STRANGER = "stranger"
+GROWN_MAX = 4 * 2**20  # a kilobyte for each token would be twice that
 BLACK_HOLE_MS = 3_000
 BESIDE_MS = 1_500.0  # for a few tokens of an engine that answers at once
 LONG_MS, SHORT_MS = 60_000.0, 5_000.0
@@ -87,32 +111,146 @@ def submit(client: Client) -> str:
     return task_id
 
 
-def open_upstreams(folder: Path, plant: str, deadline_ms: float) -> int:
-    """How many streams a stand-in has at the same time, when many more tasks than a hundred run; each stands still."""
+@dataclass(frozen=True)
+class Upstreams:
+    """Streams of one engine, each of which stands still, and what the server holds once all are canceled.
+
+    Attributes:
+        opened: how many the engine had at the same time.
+        kept: descriptors that the server holds afterwards and did not before.
+        ended: a task after them ended well.
+    """
+
+    opened: int
+    kept: int
+    ended: bool
+
+
+def open_upstreams(folder: Path, count: int, plant: str, deadline_ms: float) -> Upstreams:
+    """Start so many tasks, and cancel them."""
     with (
         stand_in(VllmFormat(), Script()) as engine,
-        serving(folder, pool([engine.url], slots=MANY), plant) as (client, _),
+        serving(folder, pool([engine.url], slots=count), plant) as (client, process),
     ):
+        held, before = descriptors(process.pid), engine.requests
         engine.script.stall_at = 1
-        before = engine.requests
-        for _number in range(MANY):
-            submit(client)
+        ids = [submit(client) for _ in range(count)]
         with suppress(HangError):
-            client.wait_until(lambda: engine.requests - before >= MANY, deadline_ms=deadline_ms, what="streams")
-        return engine.requests - before
+            client.wait_until(lambda: engine.requests - before >= count, deadline_ms=deadline_ms, what="streams")
+        opened = engine.requests - before
+        engine.script.stall_at = None
+        for task_id in ids:
+            client.request("POST", f"/v1/tasks/{task_id}/cancel")
+        with suppress(HangError):
+            client.wait_until(lambda: descriptors(process.pid) <= held, deadline_ms=deadline_ms, what="descriptors")
+        kept = descriptors(process.pid) - held
+        reader = client.start_stream(submit(client))
+        client.read_to_end([reader], deadline_ms=LONG_MS)
+        return Upstreams(opened, kept, ended=bool(reader.record.of("end")))
+
+
+def descriptors(pid: int) -> int:
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+@pytest.fixture
+def _room_for_many() -> Iterator[None]:
+    """As many descriptors as this account may have: a soft limit of 1,024 is no server's."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.slow
-@pytest.mark.req("ORCH-3000")
-def test_stand_in_more_than_a_hundred_streams_of_one_engine_are_open_at_a_time(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("_room_for_many")
+@pytest.mark.req("ORCH-3000", "OC-CORE-1014")
+def test_stand_in_two_thousand_streams_of_one_engine_are_open_at_a_time_and_leave_nothing(tmp_path: Path) -> None:
     """T7, vLLM production-stack #765: an HTTP client's own limit of 100 connections."""
-    assert MANY == open_upstreams(tmp_path, "", LONG_MS)
+    found = open_upstreams(tmp_path, 2_000, "", LONG_MS)
+
+    assert (2_000, True) == (found.opened, found.ended)
+    assert found.kept <= IDLE_CONNECTIONS
 
 
 @pytest.mark.slow
 @pytest.mark.req("OC-TEST-7006")
 def test_stand_in_a_hidden_limit_of_a_hundred_streams_is_found(tmp_path: Path) -> None:
-    assert open_upstreams(tmp_path, HUNDRED_UPSTREAMS, SHORT_MS) < MANY
+    assert open_upstreams(tmp_path, 300, HUNDRED_UPSTREAMS, SHORT_MS).opened < 300
+
+
+@pytest.mark.slow
+@pytest.mark.req("OC-TEST-7006")
+def test_stand_in_a_stream_that_leaves_a_descriptor_is_found(tmp_path: Path) -> None:
+    assert open_upstreams(tmp_path, 100, KEPT_DESCRIPTOR, SHORT_MS).kept > IDLE_CONNECTIONS
+
+
+@dataclass(frozen=True)
+class Strangers:
+    """Requests with tokens that nobody gave out.
+
+    Attributes:
+        statuses: what they were answered.
+        grown: resident memory of the server from the first fifth of them to the last, bytes.
+        series: that the metrics have more than before, or less.
+        logged: how many of them are in the server's log.
+    """
+
+    statuses: set[int]
+    grown: int
+    series: frozenset[str]
+    logged: int
+
+
+def strangers(folder: Path, count: int, plant: str) -> Strangers:
+    """Let them knock, each with another token, over one connection."""
+    with (
+        stand_in(VllmFormat(), Script()) as engine,
+        serving(folder, pool([engine.url], slots=1), plant) as (
+            client,
+            process,
+        ),
+    ):
+        address, token = urlsplit(client.url), client.authorization(None)["Authorization"].removeprefix("Bearer ")
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
+        statuses, before, early = set(), series(client), 0
+        for number in range(count):
+            sent = f"{token[: number % len(token)]}{STRANGER}{number}"
+            connection.request("GET", "/v1/capabilities", headers={"Authorization": f"Bearer {sent}"})
+            answer = connection.getresponse()
+            answer.read()
+            statuses.add(answer.status)
+            early = resident(process.pid) if number == count // 5 else early
+        grown = resident(process.pid) - early
+        connection.close()
+        logged = process.stderr.read_text("utf-8").count(STRANGER)
+        return Strangers(statuses, grown, series(client) ^ before, logged)
+
+
+def series(client: Client) -> frozenset[str]:
+    """Names and labels of all samples."""
+    text = client.request("GET", "/metrics").body.decode()
+    return frozenset(line.rpartition(" ")[0] for line in text.splitlines() if line and not line.startswith("#"))
+
+
+def resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.slow
+@pytest.mark.req("ORCH-3035", "OC-CTRL-2041", "OC-CORE-1008")
+def test_ten_thousand_made_up_tokens_open_nothing_and_leave_nothing(tmp_path: Path) -> None:
+    """T18, LiteLLM's CVE-2026-42208."""
+    found = strangers(tmp_path, 10_000, "")
+
+    assert ({403}, frozenset(), 0) == (found.statuses, found.series, found.logged)
+    assert found.grown < GROWN_MAX
+
+
+@pytest.mark.slow
+@pytest.mark.req("OC-TEST-7006")
+def test_a_server_that_remembers_every_wrong_token_is_found(tmp_path: Path) -> None:
+    assert strangers(tmp_path, 5_000, KEPT_TOKENS).grown > GROWN_MAX
 
 
 @dataclass(frozen=True)
