@@ -24,7 +24,7 @@ from reference_server.provision.provisioner import Recipe
 from reference_server.provision.reference import Reference, parse, scheme_of
 
 Status = Literal["ok", "absent", "problem"]
-INSTALL_HINT = "llama-orch engines install --help"
+HINTS = {"engines": "llama-orch engines install --help", "models": "llama-orch models fetch --help"}
 DISK_LOW_BYTES = 2 * 10**9  # a build of llama.cpp takes half of it
 
 
@@ -116,7 +116,7 @@ def _size(folder: Path) -> int:
 def _installed(kind: Literal["engines", "models"]) -> Iterator[Finding]:
     manifests = cache.installed(kind)
     if not manifests:
-        yield Finding(area=kind, name="none", status="absent", detail=f"the cache has no {kind}", remedy=INSTALL_HINT)
+        yield Finding(area=kind, name="none", status="absent", detail=f"the cache has no {kind}", remedy=HINTS[kind])
     for manifest in manifests:
         name = f"{manifest['engine']} {manifest['version']}" if kind == "engines" else manifest["id"]
         where = next((manifest[key] for key in ("binary", "python", "image", "path") if key in manifest), "")

@@ -106,12 +106,16 @@ def refused_by_plugin(request: Request, snapshot: Snapshot, why: str) -> Decisio
 
 def _refusal(request: Request, snapshot: Snapshot) -> tuple[Rule, str] | None:
     if not snapshot.is_on:
-        return "off", "outbound traffic is switched off"
+        return "off", "outbound traffic is switched off, by `outbound.enabled` or LLAMA_ORCH_OFFLINE"
     is_set_up = matches(request, snapshot.set_up)
     if request.scheme not in snapshot.schemes and not is_set_up:
-        return "scheme", f"{request.scheme} is not among the allowed schemes ({', '.join(snapshot.schemes) or 'none'})"
+        allowed = ", ".join(snapshot.schemes) or "none"
+        return (
+            "scheme",
+            f"{request.scheme} is not among the allowed schemes ({allowed}); `outbound.schemes` can allow it",
+        )
     if matches(request, snapshot.deny):
-        return "denied", "the deny list names it"
+        return "denied", "the deny list, `outbound.deny`, names it"
     if snapshot.is_strict and not matches(request, snapshot.allow):
         return "not-allowed", "in strict mode only what `outbound.allow` names goes out"
     inside = [text for text in request.addresses if is_inside(text)]

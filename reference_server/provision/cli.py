@@ -2,6 +2,8 @@
 
 import enum
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -10,6 +12,7 @@ from reference_server.config import Config
 from reference_server.provision import cache, llamacpp, models, provisioner, recipes
 from reference_server.provision.console import say
 from reference_server.provision.errors import ProvisionError
+from reference_server.provision.plan import Plan
 from reference_server.provision.provisioner import Recipe
 
 EXIT_FAILED = 1
@@ -22,7 +25,14 @@ class Cuda(enum.StrEnum):
 
 
 app = typer.Typer(
-    help="Bring engines and models into the cache, and show what is there.",
+    help="""Bring engines and models into the cache, and show what is there.
+
+    Examples:
+
+      llama-orch engines plan llamacpp
+
+      llama-orch engines --config pools.yaml install
+    """,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -69,7 +79,8 @@ def install(
     config: Config = context.obj or Config()
     try:
         may_install = config.engines.install_packages
-        made = [provisioner.install(one, may_install_packages=may_install) for one in _recipes(context, engine, cuda)]
+        wanted = [recipe for _, of in _recipes(context, engine, cuda) if (recipe := of()) is not None]
+        made = [provisioner.install(one, may_install_packages=may_install) for one in wanted]
         if with_model:
             made.append(models.install())
     except ProvisionError as error:
@@ -96,15 +107,25 @@ def plan(
 
       llama-orch engines --config pools.yaml plan --json
     """
-    try:
-        plans = [recipe.plan() for recipe in _recipes(context, engine, cuda)]
-    except ProvisionError as error:
-        say(f"llama-orch engines plan: {error}")
-        raise typer.Exit(EXIT_FAILED) from None
+    plans, failed = [], False
+    for name, of in _recipes(context, engine, cuda):
+        try:
+            plans += [recipe.plan()] if (recipe := of()) is not None else []
+        except ProvisionError as error:
+            say(f"llama-orch engines plan: {name}: {error}")
+            failed = True
     if as_json:
         shown = [{"id": one.id, **json.loads(one.text)} for one in plans]
-        typer.echo(json.dumps(shown[0] if engine else shown, indent=2))
-        return
+        typer.echo(json.dumps(shown[0] if engine and shown else shown, indent=2))
+    else:
+        _show(plans)
+    if failed:
+        raise typer.Exit(EXIT_FAILED)
+    if not plans and not as_json:
+        typer.echo("Nothing is to be done: no pool of the configuration has an engine that is brought.")
+
+
+def _show(plans: list[Plan]) -> None:
     for one in plans:
         typer.echo(f"{one.engine} {one.version} by {one.mode}: {one.id}\n  into {one.folder}")
         typer.echo(f"  needs {', '.join(one.tools) or 'no tools'}, and {one.disk_bytes / 1e9:.1f} GB of disk")
@@ -114,8 +135,6 @@ def plan(
             typer.echo(f"  fetches {entry.what}" + (f" ({entry.digest})" if entry.digest else ""))
         for number, step in enumerate(one.steps, 1):
             typer.echo(f"  {number}. {step.name}: {' '.join(step.command)}")
-    if not plans:
-        typer.echo("Nothing is to be done: no pool of the configuration has an engine that is brought.")
 
 
 @app.command(name="list")
@@ -137,29 +156,30 @@ def list_(*, as_json: AsJson = False) -> None:
         typer.echo("The cache is empty. Try: llama-orch engines install llamacpp --with-model")
 
 
-def _recipes(context: typer.Context, named: str | None, cuda: Cuda | None) -> list[Recipe]:
-    """Those of the configuration's pools, or of the one that is named; without a configuration the engine's own.
+Named = tuple[str, Callable[[], Recipe | None]]
+"""For whom, and what makes the recipe; it raises `PreflightError`."""
 
-    Raises:
-        PreflightError: see `recipes.of`.
-    """
+
+def _recipes(context: typer.Context, named: str | None, cuda: Cuda | None) -> list[Named]:
+    """Those of the configuration's pools, or of the one that is named; without a configuration the engine's own."""
     config: Config | None = context.obj
     if cuda is not None:
         if named != "llamacpp" or config is not None:
             text = "for `llamacpp` without --config; a pool's own is `provisioning.cuda`"
             raise typer.BadParameter(text, param_hint="--cuda")
-        return [llamacpp.recipe(cuda=cuda.value)]
+        return [(named, partial(llamacpp.recipe, cuda=cuda.value))]
     if config is None:
-        if named is None or named not in recipes.SHIPPED:
+        if named is None:
+            text = f"name one of {KNOWN}, or a file with pools: llama-orch engines --config FILE …"
+            raise typer.BadParameter(text, param_hint="ENGINE")
+        if named not in recipes.SHIPPED:
             raise typer.BadParameter(f"{named!r} cannot be installed; known: {KNOWN}", param_hint="ENGINE")
-        return [recipes.SHIPPED[named]()]
+        return [(named, recipes.SHIPPED[named])]
     pools = {pool.id: pool for pool in config.pools}
-    if named is None:
-        return [recipe for pool in pools.values() if (recipe := recipes.of(pool)) is not None]
-    if named in pools:
-        recipe = recipes.of(pools[named])
-        return [] if recipe is None else [recipe]
+    if named is None or named in pools:
+        chosen = pools.values() if named is None else [pools[named]]
+        return [(f"pool {pool.id}", partial(recipes.of, pool)) for pool in chosen]
     if named in recipes.SHIPPED:
-        return [recipes.SHIPPED[named]()]
+        return [(named, recipes.SHIPPED[named])]
     known = ", ".join([*pools, *recipes.SHIPPED])
     raise typer.BadParameter(f"{named!r} is neither a pool nor an engine; known: {known}", param_hint="ENGINE")

@@ -57,7 +57,7 @@ class Environment:
         try:
             lock = self.lock.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise PreflightError(f"{self.lock}: the lock cannot be read: {error}") from error
+            raise unreadable(self.lock, error) from error
         python = "{}.{}".format(*sys.version_info[:2])
         furniture = (path.read_text(encoding="utf-8") for path in self.furniture)
         key = key_of(self.version, [lock, self.unlocked, python, platform.machine(), *furniture])
@@ -118,6 +118,12 @@ class Environment:
             Step("fetching the locked packages", (python, *PIP, *fetch, *locked)),
             Step("installing them", (python, *PIP, *offline, *locked)),
         ]
+
+
+def unreadable(lock: Path, error: OSError | UnicodeDecodeError) -> PreflightError:
+    """Of a lock, in words."""
+    why = error.strerror if isinstance(error, OSError) else "it is no text"
+    return PreflightError(f"{lock}: the lock cannot be read: {why}")
 
 
 def bare(site: Site) -> dict[str, str]:

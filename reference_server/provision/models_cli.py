@@ -1,10 +1,12 @@
 """`llama-orch models fetch | list`."""
 
 import json
+import re
 from typing import Annotated
 
 import typer
 
+from reference_server.config import Config
 from reference_server.provision import cache, model_store
 from reference_server.provision.console import say
 from reference_server.provision.errors import BadReferenceError, ProvisionError
@@ -12,9 +14,17 @@ from reference_server.provision.reference import parse
 from reference_server.provision.wanted import Wanted
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 app = typer.Typer(
-    help="Bring models into the cache, and show what is there.",
+    help="""Bring models into the cache, and show what is there.
+
+    Examples:
+
+      llama-orch models fetch hf:org/repo/model-q4.gguf
+
+      llama-orch models --config pools.yaml fetch hf:org/repo  # under its `outbound` rules and its quota
+    """,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -24,6 +34,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command()
 def fetch(
+    context: typer.Context,
     reference: Annotated[str, typer.Argument(help="What to fetch.", metavar="REFERENCE")],
     digest: Annotated[str | None, typer.Option(help="sha256:… that it has to have.", metavar="SHA256")] = None,
     *,
@@ -49,8 +60,17 @@ def fetch(
 
       llama-orch models fetch https://host/model.gguf --digest sha256:…
     """
+    if digest is not None and DIGEST.fullmatch(digest) is None:
+        raise typer.BadParameter("a digest is `sha256:` and 64 hexadecimal digits", param_hint="--digest")
+    settings = (context.obj or Config()).models
     try:
-        made = model_store.fetch(Wanted(reference=parse(reference), digest=digest, allow_pickle=allow_pickle))
+        wanted = Wanted(
+            reference=parse(reference),
+            digest=digest,
+            allow_pickle=allow_pickle or settings.allow_pickle,
+            quota_bytes=settings.cache_bytes_max,
+        )
+        made = model_store.fetch(wanted)
     except BadReferenceError as error:
         say(f"llama-orch models fetch: {error}")
         raise typer.Exit(EXIT_USAGE) from None

@@ -73,7 +73,9 @@ def going_out(purpose: str, *, mirrors: tuple[str, ...] = ()) -> Iterator[Pass]:
 def require_on() -> None:
     """Raises `OutboundRefusedError`: all of it is switched off (ORCH-3205)."""
     if not snapshot_of(_rules.now()).is_on:
-        raise OutboundRefusedError("outbound policy: outbound traffic is switched off")
+        raise OutboundRefusedError(
+            "outbound policy: outbound traffic is switched off, by `outbound.enabled` or LLAMA_ORCH_OFFLINE"
+        )
 
 
 def require_reachable(host: str, port: int, *, purpose: str) -> None:

@@ -90,7 +90,7 @@ def _require_held(lock: Path, name: str, version: str) -> None:
     try:
         held = {(_normal(n), v) for n, v in environment.REQUIREMENT.findall(lock.read_text(encoding="utf-8"))}
     except (OSError, UnicodeDecodeError) as error:
-        raise PreflightError(f"{lock}: the lock cannot be read: {error}") from error
+        raise environment.unreadable(lock, error) from error
     if (_normal(name), version) not in held:
         raise PreflightError(f"{lock}: the lock does not hold {name}=={version}; make it anew for that version")
 
