@@ -26,6 +26,7 @@ CONSTRAINTS = {
     "pattern": "pattern",
 }
 SILENT = {"type", "description", "enum", "format", "items", "properties", "required", "additionalProperties", "default"}
+SILENT |= {"x-req-id"}  # for the requirement index
 # `oneOf` with nothing but `required` says which fields exclude each other: the edge checks that (`web/body.py`).
 FORMATS = {"int32", "int64", "uuid"}
 BASE = {"integer": "int", "number": "float", "boolean": "bool", "string": "str"}

@@ -42,7 +42,7 @@ def normal(schema: Any) -> Any:
         return schema
     if schema.get("format") == "uuid":
         return {"type": "string", "pattern": UUID_PATTERN.removesuffix("$")}
-    dropped = {"title", "description", "default", "oneOf"}
+    dropped = {"title", "description", "default", "oneOf", "x-req-id"}
     if schema.get("format") in {"int32", "int64"}:
         dropped.add("format")
     result = {key: normal(value) for key, value in schema.items() if key not in dropped}

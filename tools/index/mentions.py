@@ -44,12 +44,13 @@ class Mention:
 
 
 def in_contracts(root: Path) -> Iterator[Mention]:
-    """`x-req-id` of operations, `req` of error codes and of series, and ids in any other file of data."""
+    """`x-req-id` of operations and of fields, `req` of error codes and of series, and ids in any other file of data."""
     folder = root / "contracts"
     for path in sorted((folder / "openapi").glob("*.yaml")):
-        for operation in _operations(_load(path)):
-            for identifier in operation.get("x-req-id", []):
-                yield Mention(identifier, f"{path.relative_to(root)} {operation['operationId']}")
+        document = _load(path)
+        for name, part in (*_operations(document), *_fields(document)):
+            for identifier in part.get("x-req-id", []):
+                yield Mention(identifier, f"{path.relative_to(root)} {name}")
     for name, key in (("errors.yaml", None), ("metrics/series.yaml", "series")):
         if (path := folder / name).exists():
             document = _load(path)
@@ -67,9 +68,14 @@ def _load(path: Path) -> Any:
     return yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe, in C
 
 
-def _operations(document: Any) -> Iterator[dict[str, Any]]:
+def _operations(document: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     for item in document["paths"].values():
-        yield from (item[method] for method in METHODS if method in item)
+        yield from ((item[method]["operationId"], item[method]) for method in METHODS if method in item)
+
+
+def _fields(document: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, schema in document.get("components", {}).get("schemas", {}).items():
+        yield from ((f"{name}.{field}", part) for field, part in schema.get("properties", {}).items())
 
 
 # ── features ──

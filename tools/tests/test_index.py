@@ -53,6 +53,11 @@ OPENAPI = """paths:
   /v1/tasks:
     parameters: []
     post: {operationId: createTask, x-req-id: [ORCH-2001]}
+components:
+  schemas:
+    Task:
+      properties:
+        prompt: {type: string, x-req-id: [ORCH-2003]}
 """
 FILES = {
     "contracts/specs/core.md": SPEC,
@@ -94,6 +99,7 @@ def test_an_entry_has_its_whole_chain(root: Path) -> None:
     } == first
     assert ["harness/tests/test_streams.py::test_a_stream"] == second["tests"]
     assert ["contracts/errors.yaml INTERNAL"] == second["contracts"]
+    assert ["contracts/openapi/data.yaml Task.prompt"] == third["contracts"]
     assert ["features/admission.feature: a cancel"] == second["scenarios"]
     assert ["TestMachine", "test_a_stream"] == [place.rpartition(":")[2] for place in third["tests"]]
     assert [] == entries.problems(root)
@@ -123,6 +129,13 @@ def test_an_entry_has_its_whole_chain(root: Path) -> None:
             "[ORCH-2222]",
             "ORCH-2222 is stated by no specification",
             id="a contract without a sentence",
+        ),
+        pytest.param(
+            "contracts/openapi/data.yaml",
+            "[ORCH-2003]",
+            "[ORCH-2222]",
+            "contracts/openapi/data.yaml Task.prompt: ORCH-2222 is stated by no specification",
+            id="a field without a sentence",
         ),
         pytest.param(
             "harness/tests/test_streams.py",

@@ -11,6 +11,7 @@ import pytest
 
 from tools import generated
 from tools.gen_readme import BEGIN, README
+from tools.index import entries
 from tools.index.entries import EXCLUSIONS
 from tools.index.mentions import CHECKED_PACKAGES
 
@@ -19,6 +20,7 @@ CHECKS = (
     *("contracts/tests/test_openapi.py", "contracts/tests/test_models.py", "contracts/client/tests"),
     *("-k", "not near_valid and not type_checker"),  # long, and about the tools rather than this contract
 )
+SCENARIOS = ("features/test_features.py", "--profile", "core")
 FAILED = re.compile(r"^FAILED (\S+?::\w+(?:\[[^]]*\])?)", re.MULTILINE)
 
 
@@ -31,10 +33,11 @@ def optional_field(text: str) -> str:
 
 
 def required_field(text: str) -> str:
-    """A task's status has to tell its lane, and the contract's own examples of one do not."""
+    """A task's status has to tell its lane; neither the contract's own examples nor the server do."""
     return text.replace(
         "      required: [task_id, state, tokens_out]\n      properties:\n",
-        "      required: [task_id, state, tokens_out, lane]\n      properties:\n        lane: {type: string}\n",
+        "      required: [task_id, state, tokens_out, lane]\n      properties:\n"
+        "        lane: {type: string, x-req-id: [ORCH-3004]}\n",
     )
 
 
@@ -104,18 +107,20 @@ def test_every_generated_file_that_somebody_edited_is_found(tree: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.req("ORCH-3044", "OC-TEST-7006")
-def test_a_required_field_makes_exactly_the_checks_fail_that_must(tree: Path) -> None:
-    """The contract's own examples of a status lack it now, so both tests of them fail, and nothing else."""
-    change(tree, required_field)
+def test_a_required_field_updates_types_client_and_index_and_makes_exactly_the_checks_fail_that_must(
+    tree: Path,
+) -> None:
+    """The contract's own examples of a status lack it, and so do the answers of a server that nobody has changed yet:
+    tests of the examples, the client that reads them and scenarios in which a status is asked for fail, and nothing
+    else.
+    """
+    types, pact, index = "contracts/models/data.py", "contracts/pacts/client-orchestrator.json", str(entries.OUTPUT)
+    assert {types, pact, index} == change(tree, required_field)
+    assert "    lane: str\n" in (tree / types).read_text(encoding="utf-8")
+    assert '"contracts/openapi/data.yaml TaskStatus.lane"' in (tree / index).read_text(encoding="utf-8")
 
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no", *CHECKS],
-        cwd=tree,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
-    )
+    failed = failing(tree, *CHECKS)
+    scenarios = failing(tree, *SCENARIOS)
 
     assert {
         "contracts/tests/test_openapi.py::test_the_rule_holds[data-invalid_examples]",
@@ -125,5 +130,23 @@ def test_a_required_field_makes_exactly_the_checks_fail_that_must(tree: Path) ->
             for number in (0, 1)
             for form in ("blocking", "async")
         ),
-    } == set(FAILED.findall(done.stdout)), done.stdout[-3000:]
-    assert 1 == done.returncode
+    } == failed
+    assert {
+        "features/test_features.py::test_a_second_cancel_changes_nothing",
+        "features/test_features.py::test_no_token_comes_after_the_cancel_was_answered",
+        "features/test_features.py::test_tokens_arrive_while_the_task_still_runs",
+    } == scenarios
+
+
+def failing(tree: Path, *checks: str) -> set[str]:
+    """The checks among these that fail in this tree."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no", *checks],
+        cwd=tree,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert done.returncode in (0, 1), done.stdout[-3000:] + done.stderr
+    return set(FAILED.findall(done.stdout))
