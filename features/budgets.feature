@@ -16,12 +16,41 @@ Feature: Budgets and throttle
     And its stream is read to its end
     Then its last metrics frame shows what its session has left
 
+  @OC-CTRL-2068 @ORCH-3100 @OC-CORE-1024 @OC-METRICS-7111 @ORCH-2004
+  Scenario Outline: each budget that a session has is told wherever what is left is told
+    Given a server whose sessions may use <amount> of <budget>
+    When a task of the session with 10 tokens is submitted
+    And its stream is read to its end
+    Then admission and stream tell what is left of <budget>, and of no other
+    And the last metrics frame and the session tell the same that is left of <budget>
+
+    Examples:
+      | amount | budget  |
+      | 5000   | tokens  |
+      | 500000 | time_ms |
+      | 50     | cost    |
+
   @ORCH-2007 @OC-CTRL-2011 @OC-CORE-1034
-  Scenario: a session that cannot afford a task is refused
-    Given a server whose sessions may use 40 tokens
+  Scenario Outline: a session that cannot afford a task is refused
+    Given a server whose sessions may use <amount> of <budget>
     When a task of the session with 2000 tokens is submitted
     Then it is refused with ADMISSION_REJECT
-    And the policy label is "budget-tokens"
+    And the policy label is "<label>"
+
+    Examples:
+      | amount | budget  | label         |
+      | 40     | tokens  | budget-tokens |
+      | 5      | time_ms | budget-time   |
+      | 1      | cost    | budget-cost   |
+
+  @disturbs @OC-CORE-1034
+  Scenario: a task that was canceled before it ran gives all of its budget back
+    Given a server whose sessions may use 5000 of tokens
+    And every slot is busy
+    When a task of the session with 2000 tokens is submitted
+    Then the session has less than 3000 of tokens left
+    When it is canceled
+    Then the session has its 5000 of tokens again
 
   @OC-CTRL-2068
   Scenario: a session without budgets is told of none

@@ -10,7 +10,13 @@ from harness.expect import ViolationError, assert_ended_well
 from harness.history import Exchange, Stream
 from harness.target import pool_settings
 
-HEADERS = ("x-budget-tokens-remaining", "x-budget-time-remaining-ms", "x-budget-cost-remaining")
+BUDGETS = {
+    "tokens": ("x-budget-tokens-remaining", "tokens_budget_remaining"),
+    "time_ms": ("x-budget-time-remaining-ms", "time_budget_remaining_ms"),
+    "cost": ("x-budget-cost-remaining", "cost_budget_remaining"),
+}
+"""What may be bounded: the header, and the field of a frame and of a session."""
+HEADERS = tuple(header for header, _ in BUDGETS.values())
 ATTEMPTS_MAX = 64
 
 
@@ -29,6 +35,15 @@ def opening(stream: Stream) -> Exchange:
 def a_server_with_budgets(world: World, tokens: int) -> None:
     use(world, sessions={"budget": {"tokens": tokens}})
     world.notes["budget"] = tokens
+
+
+@given(parsers.parse("a server whose sessions may use {amount:d} of {budget}"))
+def a_server_with_a_budget(world: World, amount: int, budget: str) -> None:
+    """A token costs 0.01, in and out."""
+    prices = {"prices": {"in_per_1k": 10, "out_per_1k": 10}} if budget == "cost" else {}
+    sessions = {"budget": {budget: amount}}
+    world.use(world.servers.get(pool_settings(prices, world.servers.replica, sessions=sessions)))
+    world.notes["budget"] = amount
 
 
 @given(parsers.parse("a server that admits {tasks:d} task a second"))
@@ -81,6 +96,51 @@ def the_frame_shows(world: World) -> None:
     assert last["tokens_budget_remaining"] == session["tokens_budget_remaining"] == world.notes["budget"] - used, (
         f"{last} and {session}"
     )
+
+
+@then(parsers.parse("admission and stream tell what is left of {budget}, and of no other"))
+def both_tell(world: World, budget: str) -> None:
+    """By admission what the task can use is set aside, and at the start it is that still, or what it used."""
+    told = [_told(answer) for answer in (world.answer, opening(world.stream("task")))]
+    assert [{budget}, {budget}] == [left.keys() for left in told], told
+    assert all(0 <= left[budget] < world.notes["budget"] for left in told), told
+
+
+@then(parsers.parse("the last metrics frame and the session tell the same that is left of {budget}"))
+def frame_and_session_tell(world: World, budget: str) -> None:
+    last = world.stream("task").of("metrics")[-1].payload
+    left = [_left(told, budget) for told in (last, _session(world))]
+    assert left[0] == left[1] < world.notes["budget"], left
+    others = BUDGETS.keys() - {budget}
+    assert [] == [name for told in (last, _session(world)) for name in others if _left(told, name) is not None]
+
+
+@then(parsers.parse("the session has less than {amount:d} of {budget} left"))
+def the_session_has_less(world: World, amount: int, budget: str) -> None:
+    left = _left(_session(world), budget)
+    assert left is not None
+    assert left <= amount, left
+
+
+@then(parsers.parse("the session has its {amount:d} of {budget} again"))
+def the_session_has_all(world: World, amount: int, budget: str) -> None:
+    assert amount == _left(_session(world), budget)
+
+
+def _session(world: World) -> Any:
+    return world.client.request("GET", f"/v1/sessions/{world.session_id}").json
+
+
+def _left(told: Any, budget: str) -> float | None:
+    """What a frame or a session tells is left of a budget; None = nothing."""
+    left: float | None = told.get(BUDGETS[budget][1])
+    return left
+
+
+def _told(answer: Exchange) -> dict[str, float]:
+    """What the headers of an answer tell is left, by budget."""
+    found = {budget: answer.header(header) for budget, (header, _) in BUDGETS.items()}
+    return {budget: float(value) for budget, value in found.items() if value is not None}
 
 
 @then("the answer tells no budgets")

@@ -86,6 +86,19 @@ def budgets_are_not_told(answer: Answer, request: Request, wire: Wire) -> None:
     answer.drop(*BUDGETS)
 
 
+@answers("OC-CTRL-2068", at=TASKS)
+def only_tokens_are_told(answer: Answer, request: Request, wire: Wire) -> None:
+    """Admission does not tell what is left of the budgets of time and cost."""
+    answer.drop(*BUDGETS[1:])
+
+
+@answers("OC-CORE-1034", at="GET /v1/sessions/*")
+def what_was_canceled_is_paid_for(answer: Answer, request: Request, wire: Wire) -> None:
+    """A task that was canceled before it ran gives nothing back."""
+    if answer.status == 200 and "tokens_budget_remaining" in (answer.json or {}):
+        answer.set(tokens_budget_remaining=min(answer.json["tokens_budget_remaining"], 2_500))
+
+
 @answers("OC-CTRL-2068", at=STREAM)
 def budgets_are_not_told_at_the_start(answer: Answer, request: Request, wire: Wire) -> None:
     """A stream does not tell what is left of the budgets."""
