@@ -115,7 +115,7 @@ class CMakeBuild:
         if steps[0].command[0] == str(_private_cmake()):
             _bring_cmake(log_file, work)
         for one in steps:
-            step.run(one.name, one.command, log_file, percent=_percent, work=work)
+            step.run(one.name, one.command, log_file, percent=percent_of, work=work)
         (staging / "bin").mkdir()
         binary = staging / "bin" / "llama-server"
         shutil.move(staging / "build" / "bin" / "llama-server", binary)
@@ -211,7 +211,8 @@ def _git_steps(origin: Git, source: str) -> list[Step]:
     ]
 
 
-def _percent(line: str) -> int | None:
+def percent_of(line: str) -> int | None:
+    """How far ninja or make is, by a line of theirs."""
     found = PROGRESS.match(line)
     if found is None:
         return None

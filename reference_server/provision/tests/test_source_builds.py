@@ -36,6 +36,7 @@ def test_a_source_archive_of_the_operators_is_built_with_its_flags(far: FarEnd) 
     assert Path(made["binary"]).is_file()
     assert ("b9", "-DGGML_NATIVE=OFF") == (made["version"], made["flags"].split()[-1])
     assert "-DLLAMA_BUILD_NUMBER=9" in made["flags"]
+    assert "-G Unix Makefiles" in " ".join(plan.steps[0].command)
     log = (cache.root() / "logs" / f"llamacpp-{plan.key}.log").read_text()
     ran = [line.removeprefix("$ ") for line in log.splitlines() if line.startswith("$ ")]
     assert [" ".join(step.command) for step in plan.steps] == ran
