@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -140,6 +141,34 @@ def test_without_a_token_only_loopback_is_served() -> None:
 
     assert 3 == done.returncode
     assert "LLORCH_API_TOKEN" in done.stderr
+
+
+@pytest.mark.req("OC-CTRL-2042")
+@pytest.mark.parametrize("token", [None, PLANTED])
+def test_a_server_without_a_token_says_so(token: str | None) -> None:
+    with server(**({"LLORCH_API_TOKEN": token} if token else {})) as (process, _):
+        process.send_signal(signal.SIGTERM)
+        events = [json.loads(line)["event"] for line in process.communicate(timeout=10)[1].splitlines()]
+
+    assert (token is None) == any("no token is set" in event for event in events), events
+
+
+@pytest.mark.req("OC-CTRL-2041")
+def test_the_key_of_an_engine_is_told_to_nobody_when_it_cannot_be_reached(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    replica = {"kind": "external", "url": f"http://127.0.0.1:{port}", "api_key_env": "ENGINE_KEY"}
+    file = tmp_path / "c.yaml"
+    file.write_text(json.dumps({"pools": [{"engine": "vllm", "replicas": [replica]}]}))
+    with server("--config", str(file), ENGINE_KEY=PLANTED) as (process, url):
+        paths = ("/v1/pools/default/health", "/v1/capabilities", "/v1/status", "/metrics", "/")
+        answers = [call(url + path).decode() for path in paths]
+        answers.append(error_of(f"{url}/v1/tasks", json.dumps(task(engine="vllm", prompt="x")).encode(), None)[1])
+        process.send_signal(signal.SIGTERM)
+        answers.append("".join(process.communicate(timeout=10)))
+
+    assert (False, True) == ((shown := json.loads(answers[0]))["ready"], bool(shown["last_error"]))
+    assert [] == [answer for answer in answers if PLANTED in answer]
 
 
 @pytest.mark.req("OC-CTRL-2071", "HME-003", "HME-004")

@@ -69,6 +69,9 @@ def test_it_shows_pools_queues_and_running_tasks_and_follows_them(page: Page, tm
 
         shows(page, "ready", at="[data-pool=first] h3")
         shows(page, "1 of 1", at="[data-pool=first]")
+        row = page.locator("[data-pool=first] tr")
+        expect(row.filter(has_text="batch queue")).to_contain_text("1 of 64", timeout=SOON_MS)
+        expect(row.filter(has_text="interactive queue")).to_contain_text("0 of 64", timeout=SOON_MS)
         shows(page, str(running["task_id"]), at="#tasks")
         assert str(waiting["task_id"]) not in page.inner_text("body")
 

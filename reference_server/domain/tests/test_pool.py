@@ -1,6 +1,7 @@
 """Leases and replica states: one release a lease, no state but by the table."""
 
 import itertools
+from typing import get_args
 
 import pytest
 
@@ -13,8 +14,8 @@ from reference_server.domain.replica import LeaseError, Replica, ReplicaFacts
 from reference_server.domain.task_queue import Bounds, QueueFullError
 from reference_server.domain.tests.builders import FACTS, pool
 
-STATES: tuple[ReplicaState, ...] = ("loading", "ready", "unready")
-EVENTS: tuple[ReplicaEvent, ...] = ("preloaded", "lost", "restarted")
+STATES: tuple[ReplicaState, ...] = get_args(ReplicaState)
+EVENTS: tuple[ReplicaEvent, ...] = get_args(ReplicaEvent)
 
 
 @pytest.mark.req("ORCH-3002")
@@ -24,6 +25,16 @@ EVENTS: tuple[ReplicaEvent, ...] = ("preloaded", "lost", "restarted")
 def test_an_illegal_event_raises(state: ReplicaState, event: ReplicaEvent) -> None:
     with pytest.raises(IllegalTransitionError, match=f"replica: {event} in state {state}"):
         following(state, event)
+
+
+@pytest.mark.req("ORCH-3002", "OC-POOL-3014")
+def test_ready_is_reached_by_a_preload_or_a_probe_alone_and_left_by_every_trouble() -> None:
+    into = {event for (state, event), then in TRANSITIONS.items() if then == "ready" and state != "ready"}
+    out = {event: then for (state, event), then in TRANSITIONS.items() if state == "ready"}
+
+    assert {"preloaded", "probed"} == into
+    assert {"lost": "unready", "tripped": "tripped", "unloaded": "loading"} == out
+    assert {"loading"} == {state for (state, event) in TRANSITIONS if event == "preloaded"}
 
 
 @pytest.mark.req("OC-CORE-1014")

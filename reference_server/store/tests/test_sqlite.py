@@ -1,5 +1,6 @@
 """The file: its folder, its format, its text, and writes that fail."""
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
@@ -101,6 +102,42 @@ async def test_a_crowd_that_shares_a_commit_keeps_its_order(tmp_path: Path, coun
     database.close()
     assert [record.request.task_id for record in kept] == [*ids, *(f"more-{task_id}" for task_id in ids)]
     assert {record.state for record in kept[:count]} == {"running"}
+
+
+@pytest.mark.req("OC-CORE-1050")
+async def test_a_crowd_shares_few_commits_and_nobody_is_told_before_its_own(tmp_path: Path) -> None:
+    """Each commit is one fsync: WAL, with `synchronous` FULL."""
+    database = Database(tmp_path, schema=SCHEMA)
+    store, seen = SqliteStore(database), sqlite3.connect(tmp_path / FILE)
+    commits: list[str] = []
+    missing: list[str] = []
+
+    def traced(connection: sqlite3.Connection) -> tuple[str, int]:
+        connection.set_trace_callback(lambda statement: commits.append(statement) if statement == "COMMIT" else None)
+        (mode,), (level,) = (
+            connection.execute(f"PRAGMA {name}").fetchone() for name in ("journal_mode", "synchronous")
+        )
+        return mode, level
+
+    assert ("wal", 2) == await database.run(traced)
+    commits.clear()
+
+    async def admit(task_id: str) -> None:
+        store.admit(Admitted("p", request(task_id), Answer(0, 0, 0)))
+        assert await store.durable()
+        if not seen.execute("SELECT 1 FROM task WHERE id = ?", (task_id,)).fetchone():  # of another connection
+            missing.append(task_id)
+
+    await asyncio.gather(*(admit(str(number)) for number in range(200)))
+    made = len(commits)
+    for number in range(3):
+        await admit(f"alone-{number}")
+    database.close()
+    seen.close()
+
+    assert [] == missing
+    assert 1 <= made <= 5
+    assert made + 3 == len(commits)
 
 
 @pytest.mark.req("OC-CORE-1050")
