@@ -1,6 +1,7 @@
 """Where engines and models are kept, and how two installs stay out of each other's way.
 
     <cache>/downloads/<file>                      verified archives (`.part` while they come)
+    <cache>/downloads/models/<id>.part            a model on its way; `.parts`: a folder for all of a repository
     <cache>/engines/<engine>/<key>/manifest.json  written last: a folder without one is no install
     <cache>/models/<id>/manifest.json             likewise; a file, or a folder for all of a repository
     <cache>/plans/<digest>.json                   what each install was to do
@@ -28,6 +29,11 @@ def root() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "llama-orch"
 
 
+def partial_models() -> Path:
+    """Where models grow while they come, each under its key and a suffix."""
+    return root() / "downloads" / "models"
+
+
 @contextmanager
 def locked(name: str, *, waiting: Callable[[str], None]) -> Iterator[None]:
     """Hold the lock `name` for the length of the block; a second process waits for the first, and says so.
@@ -50,6 +56,26 @@ def locked(name: str, *, waiting: Callable[[str], None]) -> Iterator[None]:
             finally:
                 path.unlink(missing_ok=True)
             return
+
+
+@contextmanager
+def locked_if_free(name: str) -> Iterator[bool]:
+    """Hold the lock `name` for the length of the block, unless somebody else does; tells which."""
+    path = root() / "locks" / f"{name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        if not _is_at(handle.fileno(), path):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _is_at(file: int, path: Path) -> bool:

@@ -1,5 +1,7 @@
 """Room for a model: the quota, the disk, and who has to go. A model in use never goes.
 
+On a disk that is short, what is in quarantine goes first, and then downloads that broke off and nobody goes on with.
+
 Whoever has a model loaded holds a shared lock on its folder, which the kernel lets go of when the process ends; the
 one that was used longest ago goes first, and nobody goes unless that makes room enough.
 
@@ -9,8 +11,8 @@ Source: ORCH-3042.
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -24,7 +26,7 @@ DISK_SPARE_BYTES = 256 * 1024**2  # left for logs and the journal
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One model of the cache."""
+    """One model of the cache, or what is left of one."""
 
     folder: Path
     size_bytes: int
@@ -44,10 +46,9 @@ def kept() -> list[Kept]:
     found = []
     for manifest in (cache.root() / "models").glob("*/manifest.json"):
         folder = manifest.parent
-        files = [path.stat() for path in folder.rglob("*") if path.is_file()]
         marker = folder / USED
         used = (marker if marker.exists() else manifest).stat().st_mtime_ns
-        found.append(Kept(folder, sum(file.st_size for file in files), used))
+        found.append(Kept(folder, _size(folder), used))
     return sorted(found, key=lambda model: model.used_ns)
 
 
@@ -75,22 +76,44 @@ def make(needed_bytes: int, quota_bytes: int | None, *, sparing: Path) -> list[P
 def make_on_disk(needed_bytes: int, *, sparing: Path) -> list[Path]:
     """Evict until so many bytes fit on the disk. See `make`."""
     cache.root().mkdir(parents=True, exist_ok=True)
-    return _evict(needed_bytes + DISK_SPARE_BYTES - shutil.disk_usage(cache.root()).free, sparing)
+    over = needed_bytes + DISK_SPARE_BYTES - shutil.disk_usage(cache.root()).free
+    if over <= 0:
+        return []
+    with _leftovers(sparing) as leftovers:
+        return _evict(over, sparing, leftovers)
 
 
-def _evict(over: int, sparing: Path) -> list[Path]:
-    with _going(over, sparing) as going:
-        for folder in going:
-            shutil.rmtree(folder, ignore_errors=True)
+def _evict(over: int, sparing: Path, leftovers: Sequence[Kept] = ()) -> list[Path]:
+    with _going(over, sparing, leftovers) as going:
+        for path in going:
+            if path.is_file():
+                path.unlink(missing_ok=True)
+            else:
+                shutil.rmtree(path, ignore_errors=True)
         return going
 
 
 @contextmanager
-def _going(over: int, sparing: Path) -> Iterator[list[Path]]:
+def _leftovers(sparing: Path) -> Iterator[list[Kept]]:
+    """What is in quarantine, and what came in part; nobody can go on with it within the block."""
+    quarantined, parts = cache.root() / "quarantine", cache.partial_models()
+    with ExitStack() as held:
+        found = [path for path in parts.glob("*") if path.stem != sparing.name]
+        idle = [path for path in found if held.enter_context(cache.locked_if_free(f"model-{path.stem}"))]
+        yield [Kept(path, _size(path), 0) for path in (*quarantined.glob("*"), *idle)]
+
+
+def _size(path: Path) -> int:
+    files = [path] if path.is_file() else [inner for inner in path.rglob("*") if inner.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
+@contextmanager
+def _going(over: int, sparing: Path, leftovers: Sequence[Kept] = ()) -> Iterator[list[Path]]:
     """Who has to go to free so many bytes; nobody can take hold of them within the block."""
     with _evictable([model for model in kept() if model.folder != sparing] if over > 0 else []) as candidates:
         going, freed = [], 0
-        for model in candidates:
+        for model in (*leftovers, *candidates):
             if freed >= over:
                 break
             going.append(model.folder)

