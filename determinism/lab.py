@@ -13,6 +13,7 @@ from determinism.settings import STARTED_HERE, Setup, server_settings
 from harness.engines import real
 from harness.engines.direct import DirectEngine, direct
 from harness.engines.real_engine import RealEngine
+from harness.engines.real_llamacpp import installed
 from harness.target import REFERENCE_SERVER, Servers, Target
 
 TRIES = 6  # for a replica that tasks cannot be sent to: each try fills every slot
@@ -73,7 +74,13 @@ class Bench:
             self._llama = None
 
     def _start_engines(self, setup: Setup, folder: Path) -> None:
-        """Those that the server cannot start by itself."""
+        """Those that the server cannot start by itself; one that it would first have to build is not what is asked for.
+
+        Raises:
+            CannotRunError: none is installed; the text says how to get it.
+        """
+        if setup.engine == "llamacpp" and not setup.engine_urls:
+            installed()
         if setup.engine in STARTED_HERE and not setup.engine_urls:
             for number in range(setup.replicas):
                 self.engines.append(real.start(setup.engine, folder=folder / f"engine-{number}"))

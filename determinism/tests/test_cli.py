@@ -49,6 +49,15 @@ def test_a_stand_in_is_refused_where_a_real_engine_is_required() -> None:
     assert (3, True) == (result.exit_code, "REQUIRE_REAL_LLAMA forbids stand-ins" in result.output), result.output
 
 
+@pytest.mark.req("HME-023")
+def test_an_engine_that_is_not_installed_is_named_and_not_built(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli.app, [], env={"LLAMA_ORCH_CACHE_DIR": str(tmp_path)})
+
+    assert 3 == result.exit_code
+    assert "no llamacpp is installed; install it with: llama-orch engines install llamacpp" in result.output
+    assert not (tmp_path / "engines").exists()
+
+
 @pytest.mark.req("HME-023", "OC-TEST-7020")
 def test_a_run_writes_its_files_and_its_evidence(tmp_path: Path) -> None:
     files = ["--json", str(tmp_path / "r.json"), "--html", str(tmp_path / "r.html")]

@@ -37,5 +37,6 @@ def installed_engine(engine: str) -> Mapping[str, str]:
     """
     found = [entry for entry in listed()["engines"] if entry.get("engine") == engine]
     if not found:
-        raise CannotRunError(f"no {engine} is installed; install it with: llama-orch engines install {engine}")
+        model = " --with-model" if engine == "llamacpp" else ""  # vLLM's and Triton's come with them
+        raise CannotRunError(f"no {engine} is installed; install it with: llama-orch engines install {engine}{model}")
     return found[-1]
