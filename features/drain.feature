@@ -31,6 +31,16 @@ Feature: Drain
     And the health of the pool is read
     Then the pool is live and draining, and not ready
 
+  @OC-CTRL-2005
+  Scenario: its health tells how far the drain is
+    Given a server of its own
+    And a running task
+    When the pool is drained within 60000 ms
+    Then its health shows a drain that is draining, with 1 task running
+    And at most 60000 ms are left of it
+    When it is canceled
+    Then its health comes to show a drain that is drained, with 0 tasks running
+
   @OC-CTRL-2033
   Scenario: a pool that does not exist cannot be drained
     Given a server

@@ -21,6 +21,15 @@ Feature: Reload
     And the reader gets the whole stream
     And the pool becomes ready, and its reload is done
 
+  @OC-CTRL-2005
+  Scenario: its health tells how far the reload is
+    Given a server of its own on an engine that takes any model
+    And a running task
+    When the pool is reloaded to "another-model"
+    Then its health shows a reload that is draining, with 1 task running
+    When it is canceled
+    Then its health comes to show a reload that is done, with 0 tasks running
+
   @OC-POOL-3003
   Scenario: a model that cannot be loaded leaves the pool ready on the old one
     Given a server of its own on an engine that takes any model

@@ -9,6 +9,8 @@ from features.steps.world import World
 from harness.expect import assert_status
 from harness.history import Origin
 
+DONE_MS = 10_000  # for an idle pool to come to its next phase
+
 
 def drain(world: World, body: Any, *, pool_id: str | None = None, origin: Origin = "harness") -> None:
     """Ask for a drain; the answer is the world's last."""
@@ -42,6 +44,40 @@ def another_pool_is_drained(world: World) -> None:
 def the_pool_is_draining(world: World) -> None:
     now = world.answer.json
     assert (now["live"], now["draining"], now["ready"]) == (True, True, False), now
+
+
+@then(
+    parsers.re(r"its health shows a (?P<kind>drain|reload) that is (?P<phase>\S+), with (?P<count>\d) tasks? running")
+)
+def its_health_shows(world: World, kind: str, phase: str, count: str) -> None:
+    shown = health(world).get("operation", {})
+    assert (kind, phase, int(count), 0) == _progress(shown), shown
+
+
+@then(
+    parsers.re(
+        r"its health comes to show a (?P<kind>drain|reload) that is (?P<phase>\S+), with (?P<count>\d) tasks? running"
+    )
+)
+def its_health_comes_to_show(world: World, kind: str, phase: str, count: str) -> None:
+    wanted = (kind, phase, int(count), 0)
+    world.wait_within(
+        lambda: wanted == _progress(health(world).get("operation", {})),
+        DONE_MS,
+        what=f"the {kind} to be {phase}",
+        figure="operation_ms",
+    )
+
+
+@then(parsers.parse("at most {deadline_ms:d} ms are left of it"))
+def so_much_is_left(world: World, deadline_ms: int) -> None:
+    left = health(world)["operation"]["deadline_ms_remaining"]
+    assert deadline_ms / 2 < left <= deadline_ms, left
+
+
+def _progress(operation: dict[str, Any]) -> tuple[Any, ...]:
+    """Kind, phase, and the tasks that run and wait."""
+    return tuple(operation.get(name) for name in ("kind", "phase", "tasks_running", "tasks_waiting"))
 
 
 @then("the health of the pool does not say that it drains")

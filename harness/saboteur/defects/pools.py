@@ -29,6 +29,20 @@ def health_without_figures(answer: Answer, request: Request, wire: Wire) -> None
     answer.set(metrics=None)
 
 
+@answers("OC-CTRL-2005", at=HEALTH)
+def nobody_knows_how_far_it_is(answer: Answer, request: Request, wire: Wire) -> None:
+    """The health of a pool does not tell which phase its drain or reload is in."""
+    if "operation" in (answer.json or {}):
+        answer.set(operation={**answer.json["operation"], "phase": "loading"})
+
+
+@answers("OC-CTRL-2005", at=HEALTH)
+def a_drain_waits_for_ever(answer: Answer, request: Request, wire: Wire) -> None:
+    """What is left of a drain's deadline does not become less than it was."""
+    if (operation := (answer.json or {}).get("operation")) and "deadline_ms_remaining" in operation:
+        answer.set(operation={**operation, "deadline_ms_remaining": operation["deadline_ms_remaining"] + 60_000})
+
+
 @answers("OC-POOL-3003", "ORCH-3090", "OC-POLICY-4042", at=HEALTH)
 def health_gives_no_reason(answer: Answer, request: Request, wire: Wire) -> None:
     """The health of a pool does not say why it failed."""
