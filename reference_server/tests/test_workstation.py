@@ -141,6 +141,33 @@ def test_stand_in_a_pool_loads_its_model_at_the_start_and_is_ready_only_then(tmp
     assert "event: end" in stream
 
 
+@pytest.mark.req("ORCH-3039", "OC-POOL-3015", "OC-POOL-3010")
+@pytest.mark.parametrize(
+    ("words", "slots"),
+    [
+        pytest.param("CUDA error: out of memory", "2", id="vram"),
+        pytest.param("terminate called after throwing an instance of 'std::bad_alloc'", "4", id="host-memory"),
+    ],
+)
+def test_stand_in_that_ran_out_of_vram_comes_back_with_half_the_slots_and_no_other(
+    tmp_path: Path, words: str, slots: str
+) -> None:
+    """Half the slots are half the KV cache; of the host's memory that would not help."""
+    config = with_engine(tmp_path, experimental_cpu=True, slots=4)
+    engine, died = tmp_path / "llama-server", tmp_path / "died"
+    dies = f'if [ ! -e {died} ]; then echo "$@" > {died}; echo "{words}" >&2; exit 1; fi\n'
+    engine.write_text(engine.read_text().replace("echo", f"{dies}echo", 1))
+    with server("--config", config) as (process, url):
+        assert words in health(url)["last_error"]
+        assert process.stderr is not None
+        while json.loads(process.stderr.readline())["event"] != "replica ready":
+            assert process.poll() is None
+        assert health(url)["ready"]
+
+    first, second = (line.read_text().split() for line in (died, tmp_path / "started"))
+    assert ["4", slots] == [line[line.index("--parallel") + 1] for line in (first, second)]
+
+
 class Workstation:
     """Two replicas, one on each card, 40 agents that come and go, and what was written of it."""
 
