@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 
 from reference_server.domain.budgets import Amounts, Prices
+from reference_server.domain.catalog import Entry, Model
 from reference_server.domain.core import Core
+from reference_server.domain.deadlines import SLACK
 from reference_server.domain.effects import (
     BackpressureApplied,
     CancelReason,
@@ -17,9 +19,11 @@ from reference_server.domain.effects import (
     TaskFinished,
     TaskForgotten,
     TaskRejected,
+    TaskReturned,
     TaskStarted,
 )
 from reference_server.domain.errors import Failure, RefusedError
+from reference_server.domain.faults import Fault
 from reference_server.domain.frames import Finish
 from reference_server.domain.pool import Pool
 from reference_server.domain.retention import Retention
@@ -28,7 +32,7 @@ from reference_server.domain.sessions import Sessions
 from reference_server.domain.task import Task, TaskRequest
 from reference_server.domain.task_queue import FullPolicy
 from reference_server.domain.tests.builders import FACTS, core, pool, request
-from reference_server.domain.throttle import TokenLimits
+from reference_server.domain.throttle import Throttle, TokenLimits
 from reference_server.domain.transcript import ControlFrame
 
 DONE = Finish(finish_reason="length", tokens_in=3, tokens_out=2, kv_warm=True)
@@ -164,6 +168,7 @@ def test_a_task_that_ends_well_is_measured_settled_and_told() -> None:
     assert [TaskFinished(task)] == subject.take_effects()
     assert ("ended", 100, 3, True) == (task.state, task.ended_ms, task.tokens_in, task.kv_warm)
     assert ["started", "metrics", "metrics", "end"] == events(task)
+    assert "tokens_out" in task.transcript.since(4, 1)[0][1]
     assert {"tokens_out": 2, "decode_ms": 90, "finish_reason": "length", "tokens_in": 3} == task.transcript.since(5, 1)[
         0
     ][1]
@@ -233,6 +238,9 @@ def test_a_cancel_is_told_with_its_reason(reason: CancelReason) -> None:
     assert Failure(code="CANCELED", message=f"canceled ({reason})", engine="llamacpp", retriable=False) == task.failure
     assert ("canceled", 5) == (task.state, task.ended_ms)
     assert ["started", "metrics", "metrics", "error"] == events(task)
+    assert {"code": "CANCELED", "message": f"canceled ({reason})", "engine": "llamacpp", "retriable": False} == (
+        task.transcript.since(3, 1)[0][1]
+    )
 
 
 @pytest.mark.req("OC-CORE-1015")
@@ -246,6 +254,7 @@ def test_a_slot_whose_stop_is_not_confirmed_is_told_with_its_replica() -> None:
 
     assert [SlotQuarantined("p", "r0")] == subject.take_effects()
     assert 0 == subject.pools["p"].slots_free
+    assert "queued" == submit(subject, request("b"), 2).state
 
 
 @pytest.mark.req("OC-CORE-1009")
@@ -390,3 +399,74 @@ def test_a_budget_is_held_against_the_prompt_before_anything_else_is_reserved() 
     assert "budget-cost" == refusal(lambda: subject.submit(request("b"), tokens_in=5, now_ms=0)).policy_label
     subject.submit(request("c"), tokens_in=4, now_ms=0)
     assert 0.0 == subject.sessions.remaining("s1").cost
+
+
+@pytest.mark.req("ORCH-3090")
+def test_a_pool_is_found_by_what_the_catalog_calls_its_model() -> None:
+    subject = two_pools()
+    for name, source in (("other", "elsewhere"), ("c", "m")):
+        subject.catalog.restore(Model(Entry(id=name, digest="sha256:0", body=b"{}", source_url=source)))
+
+    assert ["p", "p"] == [subject.pool_for("llamacpp", name).id for name in ("m", "c")]
+    assert "INVALID_PARAMS" == refusal(lambda: subject.pool_for("vllm", "c")).code
+
+
+@pytest.mark.req("ORCH-3006")
+def test_the_rate_of_admissions_follows_the_clock() -> None:
+    subject = two_pools(TokenLimits(Throttle(per_s=1, burst=1)))
+    submit(subject, request("a"))
+
+    assert "throttle" == refusal(lambda: submit(subject, request("b"), 999)).policy_label
+    submit(subject, request("b"), 1_000)
+
+
+@pytest.mark.req("OC-CORE-1018", "OC-CORE-1019")
+def test_a_task_that_returns_is_told_before_it_starts_again() -> None:
+    subject = core(pool(replicas=2))
+    task = submit(subject, request("a"))
+    subject.take_effects()
+    subject.release(task, 5, failed=LOST)
+
+    assert [TaskReturned(task), TaskStarted(task), StartDecode(task)] == subject.take_effects()
+    subject.release(task, 9, failed=LOST)
+    assert [TaskReturned(task), TaskFinished(task)] == subject.take_effects()
+    assert ("failed", 9) == (task.state, task.ended_ms)
+
+
+@pytest.mark.req("OC-CORE-1019")
+def test_a_task_that_waits_for_a_replica_that_is_tripped_ends_then() -> None:
+    subject = core(pool(replicas=2))
+    task, _ = submit(subject, request("a")), submit(subject, request("b"))
+    subject.release(task, 5, failed=LOST)
+    assert "queued" == task.state
+    for _ in range(5):
+        subject.replica_failed("p", "r1", Fault("breaker", "errors"), 7)
+
+    assert ("failed", 7) == (task.state, task.ended_ms)
+
+
+@pytest.mark.req("OC-CORE-1042", "OC-POOL-3003")
+def test_a_slot_that_comes_back_late_from_a_lost_replica_changes_no_prediction() -> None:
+    subject = core(pool(replicas=2))
+    task, _ = submit(subject, request("a")), submit(subject, request("b"))
+    subject.replica_lost("p", "r0", Fault("crashed", "died"), 1, jitter=0.0)
+    subject.release(task, 2)
+
+    assert "queued" == submit(subject, request("c"), 3).state
+
+
+@pytest.mark.req("OC-CORE-1008", "OC-CORE-1028")
+def test_deadlines_of_what_runs_or_is_forgotten_come_up_and_change_nothing() -> None:
+    subject = two_pools()
+    running = submit(subject, request("a", deadline_ms=700_000))
+    for number in range(SLACK + 5):
+        submit(subject, request(f"b{number}", session_id=f"s{number}", deadline_ms=700_000))
+        subject.cancel(f"b{number}", "client", 1)
+    subject.tick(2)
+    submit(subject, request("c", deadline_ms=700_000), 3)
+    subject.cancel("c", "client", 3)
+    subject.tick(600_003)
+    assert subject.task("c") is None
+    subject.tick(800_000)
+
+    assert "running" == running.state

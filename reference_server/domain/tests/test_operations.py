@@ -255,7 +255,11 @@ def test_only_the_pools_of_a_model_whose_time_is_up_are_drained_once() -> None:
     subject.tick(7)
     assert [] == subject.take_effects()
     subject.set_model_state(Model(entry("n")), "Active", deadline_ms=0, now_ms=8)
-    assert subject.pools["p"].is_unloading, "another model's activation is none of its business"
+    subject.set_model_state(model, "Retired", deadline_ms=0, now_ms=8)
+    assert [] == subject.take_effects(), (
+        "neither another model's activation nor its own retirement again drains it anew"
+    )
+    assert subject.pools["p"].is_unloading
     subject.set_model_state(model, "Active", deadline_ms=0, now_ms=8)
     assert not subject.pools["p"].is_unloading
 
@@ -299,3 +303,11 @@ def test_a_replica_that_does_not_know_its_digest_says_nothing_of_it() -> None:
     assert Verdict("pending", "not-here", ("the weights are not on this host yet",)) == subject.verify_model(
         entry(), []
     )
+
+
+@pytest.mark.req("OC-CTRL-2002")
+def test_a_drain_without_a_clock_begins_at_0() -> None:
+    subject = ready()
+    subject.drain("p", deadline_ms=500)
+
+    assert (0, 500) == (operation(subject).started_ms, operation(subject).deadline_at_ms)
