@@ -76,6 +76,18 @@ def chaos(context: typer.Context) -> None:
     _become("chaos", *context.args)
 
 
+@app.command(context_settings=PASSED_ON)
+def task(context: typer.Context) -> None:
+    """Submit a task, and show its place in the queue, its answer and its figures. More: llama-orch task --help"""
+    _become("contracts.client", "task", *context.args)
+
+
+@app.command(context_settings=PASSED_ON)
+def artifacts(context: typer.Context) -> None:
+    """Store and read artifacts. More: llama-orch artifacts --help"""
+    _become("contracts.client", "artifacts", *context.args)
+
+
 for verb in (conform, explain, coverage, reports, haiku, prove):
     app.command()(verb)
 
