@@ -17,6 +17,13 @@ Feature: Artifacts
       | trace   | 1 2 3          |
       | other   | ?              |
 
+  @OC-CTRL-2065 @OC-CTRL-2066
+  Scenario: an artifact keeps which one it comes from, and what is noted of it
+    Given a server
+    When a plan with the text "first, then" is stored
+    And a diff of it is stored, with a note
+    Then it is read again with its parent and its note
+
   @OC-CTRL-2065
   Scenario: the same text stored twice is one artifact
     Given a server

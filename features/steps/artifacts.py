@@ -12,6 +12,7 @@ from harness.history import Origin
 from harness.target import pool_settings
 
 ARTIFACTS = "/v1/artifacts"
+NOTE = {"by": "conformance", "turn": 2}
 
 
 def store(world: World, origin: Origin = "harness", **fields: Any) -> None:
@@ -45,6 +46,12 @@ def a_text_is_stored(world: World, kind: str, text: str) -> None:
     assert_status(world.answer, 201, req="ORCH-3097")
 
 
+@when("a diff of it is stored, with a note")
+def a_diff_is_stored(world: World) -> None:
+    store(world, kind="diff", content="- then", parent=world.answer.json["id"], metadata=NOTE)
+    assert_status(world.answer, 201, req="ORCH-3097")
+
+
 @when(parsers.re(r"an artifact is stored with (?P<field>[a-z_]+) (?P<value>.+)"))
 def an_artifact_is_stored_with(world: World, field: str, value: str) -> None:
     store(world, "hostile", **{field: json.loads(value)})
@@ -67,6 +74,13 @@ def it_is_read_again(world: World) -> None:
     assert (world.notes["text"], world.notes["kind"]) == (artifact["content"], artifact["kind"])
     assert ["conformance"] == artifact["tags"]
     assert stored["created_ms"] == artifact["created_ms"]
+
+
+@then("it is read again with its parent and its note")
+def it_is_read_with_its_parent(world: World) -> None:
+    plan, diff = world.answers[-2:]
+    artifact = read(world, diff.json["id"])
+    assert (plan.json["id"], NOTE) == (artifact.get("parent"), artifact.get("metadata")), artifact
 
 
 @then("both answers are equal")

@@ -186,6 +186,13 @@ def an_artifact_loses_its_kind(answer: Answer, request: Request, wire: Wire) -> 
         answer.set(kind="diff" if answer.json["kind"] != "diff" else "plan")
 
 
+@answers("OC-CTRL-2066", at=ARTIFACT)
+def an_artifact_forgets_where_it_comes_from(answer: Answer, request: Request, wire: Wire) -> None:
+    """An artifact is read without its parent."""
+    if answer.status == 200 and "parent" in answer.json:
+        answer.set(parent=None)
+
+
 @answers("ORCH-3098", at=ARTIFACT)
 def an_artifact_is_cut(answer: Answer, request: Request, wire: Wire) -> None:
     """The content of an artifact comes back without its end."""

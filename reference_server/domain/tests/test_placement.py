@@ -11,7 +11,7 @@ def view(name: str, *, active: int = 0, vram: int = 0, is_ready: bool = True) ->
     return ReplicaView(replica_id=name, is_ready=is_ready, slots_active=active, slots_total=2, vram_free_bytes=vram)
 
 
-@pytest.mark.req("OC-CORE-1010", "OC-CORE-1012", "OC-CORE-1013", "ORCH-3012")
+@pytest.mark.req("OC-CORE-1010", "OC-CORE-1012", "OC-CORE-1013", "ORCH-3012", "ORCH-3019")
 @pytest.mark.parametrize(
     ("replicas", "affine_to", "expected"),
     [
