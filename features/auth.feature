@@ -13,15 +13,24 @@ Feature: Authentication
     And nothing was enqueued
 
     Examples:
-      | request                    |
-      | POST /v1/tasks             |
-      | GET /v1/tasks/ID           |
-      | GET /v1/tasks/ID/stream    |
-      | POST /v1/tasks/ID/cancel   |
-      | GET /v1/sessions/ID        |
-      | DELETE /v1/sessions/ID     |
-      | GET /v1/capabilities       |
-      | GET /v1/pools/POOL/health  |
+      | request                            |
+      | POST /v1/tasks                     |
+      | GET /v1/tasks/ID                   |
+      | GET /v1/tasks/ID/stream            |
+      | POST /v1/tasks/ID/cancel           |
+      | GET /v1/sessions/ID                |
+      | DELETE /v1/sessions/ID             |
+      | GET /v1/capabilities               |
+      | GET /v1/pools/POOL/health          |
+      | POST /v1/pools/POOL/drain          |
+      | POST /v1/pools/POOL/reload         |
+      | POST /v1/catalog/models            |
+      | GET /v1/catalog/models/ID          |
+      | DELETE /v1/catalog/models/ID       |
+      | POST /v1/catalog/models/ID/verify  |
+      | POST /v1/catalog/models/ID/state   |
+      | POST /v1/artifacts                 |
+      | GET /v1/artifacts/ID               |
 
   @disturbs
   Scenario Outline: a wrong token is refused on both planes
@@ -30,12 +39,17 @@ Feature: Authentication
     And nothing was enqueued
 
     Examples:
-      | request              | token    |
-      | POST /v1/tasks       | wrong    |
-      | GET /v1/capabilities | wrong    |
-      | GET /v1/capabilities | too-long |
-      | GET /v1/capabilities | a-prefix |
-      | GET /v1/capabilities | no-ascii |
+      | request                    | token    |
+      | POST /v1/tasks             | wrong    |
+      | POST /v1/tasks/ID/cancel   | wrong    |
+      | POST /v1/pools/POOL/drain  | wrong    |
+      | POST /v1/pools/POOL/reload | wrong    |
+      | POST /v1/catalog/models    | wrong    |
+      | POST /v1/artifacts         | wrong    |
+      | GET /v1/capabilities       | wrong    |
+      | GET /v1/capabilities       | too-long |
+      | GET /v1/capabilities       | a-prefix |
+      | GET /v1/capabilities       | no-ascii |
 
   @core
   Scenario Outline: what is no bearer token counts as none

@@ -8,20 +8,30 @@ from harness.checks import answer as rules
 from harness.checks.violation import Violation
 from harness.client import ANONYMOUS, fresh_id
 from harness.expect import ViolationError, assert_error, assert_status, require
-from harness.history import Exchange
+from harness.history import Exchange, Origin
 from harness.raw import go_away
 
 JSON = {"Content-Type": "application/json"}
 WITH_BODY = ("POST /v1/tasks",)
 
 
-def send(world: World, request: str, *, headers: dict[str, str] | None = None, token: str | None = None) -> Exchange:
-    """Send `METHOD PATH`; ID stands for the scenario's task, or for an id that nobody uses; POOL for the pool."""
+def send(
+    world: World,
+    request: str,
+    *,
+    headers: dict[str, str] | None = None,
+    token: str | None = None,
+    origin: Origin = "harness",
+) -> Exchange:
+    """Send `METHOD PATH`; ID stands for the scenario's task, or for an id that nobody uses; POOL for the pool.
+
+    A stranger sends no body with what would change a pool: where it is let in after all, nothing comes of it.
+    """
     method, _, path = request.partition(" ")
     task = str(world.bodies["task"]["task_id"]) if "task" in world.bodies else fresh_id()
     path = path.replace("ID", task).replace("POOL", world.service.pool_id)
     body = world.body() if request in WITH_BODY else None
-    answer = world.client.request(method, path, json=body, headers=headers, token=token)
+    answer = world.client.request(method, path, json=body, headers=headers, token=token, origin=origin)
     world.answers.append(answer)
     return answer
 
@@ -42,7 +52,7 @@ def is_sent_times(world: World, request: str, count: str) -> None:
 
 @when(parsers.re(r"(?P<request>(?:GET|POST|PUT|DELETE) \S+) is sent without a token$"))
 def is_sent_without_a_token(world: World, request: str) -> None:
-    send(world, request, token=ANONYMOUS)
+    send(world, request, token=ANONYMOUS, origin="hostile")
 
 
 @when(parsers.re(r'(?P<request>(?:GET|POST) \S+) is sent with the token "(?P<token>[^"]+)"$'))
@@ -53,7 +63,7 @@ def is_sent_with_the_token(world: World, request: str, token: str) -> None:
         world.answers.append(world.client.send_raw(head + b"\r\n"))
         return
     named = {"too-long": own + "x", "a-prefix": own[:-1]}
-    send(world, request, token=named.get(token, token))
+    send(world, request, token=named.get(token, token), origin="hostile")
 
 
 @when(parsers.re(r'(?P<request>GET \S+) is sent with the header "(?P<value>[^"]*)"$'))
