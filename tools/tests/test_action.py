@@ -150,6 +150,7 @@ def test_an_input_is_no_shell_text(runner: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(RUN_S)
 @pytest.mark.req("OC-TEST-7041")
 def test_the_installation_gives_a_working_command(tmp_path: Path) -> None:
     """On a copy: building in place would leave files behind."""
