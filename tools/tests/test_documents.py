@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -115,6 +116,18 @@ def test_the_first_task_of_the_readme_is_admitted_and_streamed(url: str) -> None
     assert "queue_position" in json.loads(admitted.stdout), admitted
     assert "event: started" in streamed.stdout
     assert "event: end" in streamed.stdout
+
+
+@pytest.mark.req("OC-TEST-7040", "ORCH-3101")
+def test_the_client_of_the_readme_reads_the_same_stream(url: str) -> None:
+    submit, _ = of_the_readme("curl")
+    (program,) = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+    run(submit, url)  # again, or for the first time: the same body is the same task
+
+    read = run(documents.Command(0, (sys.executable, "-c", program.replace(AS_WRITTEN, url)), program), url)
+
+    lines = read.stdout.splitlines()
+    assert (0, True, True) == (read.returncode, "StartedFrame" in lines[0], "EndFrame" in lines[-1]), read
 
 
 @pytest.mark.req("OC-TEST-7040", "OC-METRICS-7120")
