@@ -6,9 +6,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from reference_server.provision import cache
 from reference_server.provision.tests.programs import CMAKE, Programs
+
+settings.register_profile(
+    "by-content", parent=settings.default, deadline=None
+)  # its clock counts the machine's load too
+settings.load_profile("by-content")
 
 
 @pytest.fixture

@@ -154,7 +154,7 @@ def test_a_server_with_a_plugin_that_it_cannot_load_does_not_serve(tmp_path: Pat
 
 @pytest.mark.req("OC-POLICY-4002")
 def test_the_same_document_gives_the_same_decision() -> None:
-    plugin = Plugin((EXAMPLES / "token_cap.wasm").read_bytes(), Bounds())
+    plugin = Plugin((EXAMPLES / "token_cap.wasm").read_bytes(), Bounds(wall_ms=30_000))
     document = json.dumps({"hook": "admission", "task": {"priority": "batch", "max_tokens": 900}, "pool": {}}).encode()
 
     assert 1 == len({plugin.decide(document) for _ in range(20)})
