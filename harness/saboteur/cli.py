@@ -68,6 +68,7 @@ def prove(
     from harness import requirements
     from harness.conform import Selection, run
     from harness.saboteur import off_wire, plan
+    from harness.saboteur.again import judge_again
     from harness.saboteur.defects import DEFECTS
     from harness.saboteur.report import ProofReport
 
@@ -102,6 +103,10 @@ def prove(
         defects_from=defects_from,
     )
     run(selection, [report])
+    if report.is_whole and matrix.late:
+        report.tell_late()
+        judge_again(matrix, selection, run)
+    report.conclude()
     tell(matrix)
     if write_plan and matrix.killed:
         plan.FILE.write_text(json.dumps(plan.of(matrix, report.duration_ms), indent=1) + "\n", encoding="utf-8")

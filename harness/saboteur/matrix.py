@@ -87,6 +87,21 @@ class Matrix:
         if before is None or (cell.found, cell.by_step, cell.fired) > (before.found, before.by_step, before.fired):
             row[check] = cell
 
+    @property
+    def late(self) -> set[str]:
+        """The checks that could not tell, unharmed or of a defect that nobody has found, because of the harness."""
+        cells = [cell for defect in self.undecided for cell in self.of(defect)]
+        return {*self.not_judged, *(cell.check for cell in cells if cell.is_own and cell.outcome is Outcome.UNKNOWN)}
+
+    def settle(self, again: "Matrix") -> None:
+        """Take in what became of the checks that could not tell, when they ran alone."""
+        self.not_judged = {check: why for check, why in self.not_judged.items() if check not in again.checks}
+        self.not_judged |= again.not_judged
+        self.harmed |= again.harmed
+        for defect, row in again.rows.items():
+            before = self.rows.setdefault(defect, {})
+            before |= {check: cell for check, cell in row.items() if check not in before or not before[check].found}
+
     def _cell(self, entry: Finished, defect: Defect) -> Cell:
         known = requirements.load()
         is_must = any(known[identifier].level == "MUST" for identifier in defect.breaks)
@@ -161,7 +176,7 @@ class Matrix:
         if not self.is_whole:
             return []
         worked = {cell.check for cell in self.cells if cell.by_step}
-        excused = {*self.off_wire, *self.not_applicable, *self.not_judged}
+        excused = {*self.off_wire, *self.not_applicable, *self.late}
         musts = {check for check, planned in self.checks.items() if planned.severity == "MUST"}
         return sorted(musts - worked - excused)
 

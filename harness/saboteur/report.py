@@ -38,6 +38,7 @@ class ProofReport:
         self._console, self._matrix, self._json, self._html = console, matrix, json_file, html
         self._result = Result()
         self._told: set[str] = set()
+        self._log = ""
         columns = (MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
         self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._bar = self._progress.add_task("collecting the checks", total=None)
@@ -60,12 +61,26 @@ class ProofReport:
                 self._tell(*pair)
 
     def close(self, exit_code: int, log: str) -> None:
-        """Print the matrix and the summary, and write the file."""
+        """The run is over; what it has shown is told by `conclude`."""
         del exit_code  # checks fail here, as they should
         self._progress.stop()
+        self._log = log
+
+    @property
+    def is_whole(self) -> bool:
+        """Everything that was planned has run."""
+        return bool(self._result.finished) and len(self._result.planned) == len(self._result.finished)
+
+    def tell_late(self) -> None:
+        """Say that what nobody could tell is judged again."""
+        count = len(self._matrix.late)
+        self._console.print(f"the harness was late in {count} checks: they run once more, alone", highlight=False)
+
+    def conclude(self) -> None:
+        """Print the matrix and the summary, and write the files."""
         matrix = self._matrix
         if self._result.stopped or not self._result.finished:
-            why = self._result.stopped or "\n".join(log.splitlines()[-LOG_LINES:])
+            why = self._result.stopped or "\n".join(self._log.splitlines()[-LOG_LINES:])
             self._console.print(f"[bold red]could not run[/]: {escape(why)}", soft_wrap=True, highlight=False)
             return
         unfinished = len(self._result.planned) - len(self._result.finished)
