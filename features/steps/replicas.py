@@ -14,11 +14,11 @@ FAILURES_BOUND = 50  # of tasks in a row that an engine may fail before it is le
 
 @given(parsers.re(r"a server with (?P<count>\d+) replicas, of which (?P<failing>\d+) fails? before the first token"))
 def a_server_with_failing_replicas(world: World, count: str, failing: str) -> None:
-    """Those whose ids come first are asked first."""
+    """Those whose ids come first are asked first. The server is the scenario's own: failures open its breakers."""
     if world.servers.replica is not None:
         raise NotApplicableError("a real engine does not fail on demand")
     replicas = [{"kind": "mock", **({"fail_after_tokens": 0} if n < int(failing) else {})} for n in range(int(count))]
-    world.use(world.servers.get({"pools": [{"replicas": replicas}]}))
+    world.use_own(world.servers.start({"pools": [{"replicas": replicas}]}))
 
 
 @given("a server of its own whose engine fails every task")
