@@ -135,3 +135,16 @@ def test_reservations_never_exceed_the_budget_and_all_of_them_come_back(
         account.settle(task_id, Use(tokens=used))
 
     assert limit - sum(admitted.values()) == account.remaining().tokens
+
+
+@pytest.mark.req("OC-CORE-1023", "OC-CORE-1024")
+def test_a_budget_may_be_used_up_to_its_last_unit_and_never_shows_less_than_nothing() -> None:
+    account = Account(Amounts(tokens=10, time_ms=20, cost=3.0))
+    assert account.lacking(Use(tokens=10, time_ms=20, cost=3.0)) is None
+    assert ["tokens", "time", "cost"] == [
+        account.lacking(use) for use in (Use(tokens=11), Use(time_ms=21), Use(cost=3.5))
+    ]
+
+    account.reserve("t", Use())
+    account.settle("t", Use(tokens=11, time_ms=21, cost=3.5))
+    assert Amounts(tokens=0, time_ms=0, cost=0.0) == account.remaining()

@@ -40,6 +40,8 @@ def strict(*allowed: str) -> TrustPolicy:
         ("hf:org/repo", "hf:org", True),
         ("hf:organised/repo", "hf:org", False),
         ("hf:org/repo", "hf:", True),
+        ("hf:org/repo", "s3:", False),
+        ("models/a.gguf", "models", False),
         ("file:/models/a.gguf", "file:/models", True),
         ("file:/models/../etc/passwd", "file:/models", False),
         ("file:/models/%2e%2e/etc/passwd", "file:/models", False),

@@ -88,6 +88,9 @@ def test_a_task_that_finds_a_slot_is_enqueued_and_started_in_one_step() -> None:
     )
     assert ["started", "metrics"] == events(task)
     assert [task] == list(subject.tasks())
+    session = subject.sessions.get("s1", 5)
+    assert session is not None
+    assert "r0" == session.replica_id
 
 
 @pytest.mark.req("ORCH-2001", "ORCH-2007", "ORCH-3029")
@@ -470,3 +473,23 @@ def test_deadlines_of_what_runs_or_is_forgotten_come_up_and_change_nothing() -> 
     subject.tick(800_000)
 
     assert "running" == running.state
+
+
+@pytest.mark.req("OC-CORE-1042", "OC-POOL-3003")
+def test_an_idle_replica_that_is_lost_changes_what_is_predicted_and_nothing_else() -> None:
+    subject = core(pool(replicas=2))
+    submit(subject, request("a"))
+    subject.replica_lost("p", "r1", Fault("crashed", "died"), 1, jitter=0.0)
+
+    assert "queued" == submit(subject, request("b"), 2).state
+
+
+@pytest.mark.req("OC-CORE-1027", "ORCH-3009")
+def test_a_task_that_outwaits_its_session_is_served_without_affinity() -> None:
+    subject = core()
+    running = submit(subject, request("a"))
+    waiting = submit(subject, request("b", deadline_ms=1_000_000))
+    subject.finish("a", DONE, 600_001)
+    subject.release(running, 600_001)
+
+    assert ("running", False) == (waiting.state, waiting.failed_over)

@@ -81,6 +81,9 @@ def test_metrics_are_the_figures_of_this_moment() -> None:
         "time_budget_remaining_ms": 2,
         "cost_budget_remaining": 3.0,
     } == frame
+    task.replica_id, task.tried = "r1", {"r0": Failure(code="INTERNAL", message="m")}
+    went_on = frames.metrics(task, of, 1_100, left=Amounts())
+    assert ("r1", False) == (went_on["replica_id"], went_on["kv_migrated"])
 
 
 @pytest.mark.req("OC-CTRL-2023")

@@ -110,3 +110,14 @@ def test_who_served_the_last_turn_is_remembered() -> None:
 
     assert found is not None
     assert ("r", True, {"p", "q"}, 2) == (found.replica_id, found.kv_warm, found.pool_ids, found.turns)
+
+
+@pytest.mark.req("OC-CORE-1027")
+@pytest.mark.parametrize("ttl_ms", [50, 300])
+def test_another_time_to_live_counts_from_the_last_turn(ttl_ms: int) -> None:
+    subject = Sessions(ttl_ms=100, turns_max=8, sessions_max=10)
+    subject.take_turn("s", 5, pool_id="p")
+    subject.limit(ttl_ms=ttl_ms, turns_max=8, sessions_max=10, budget=Amounts())
+
+    assert subject.get("s", 4 + ttl_ms) is not None
+    assert subject.get("s", 5 + ttl_ms) is None
