@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 LOCK := tools/requirements/dev.txt
 
-.PHONY: help conform conform-real test check soak lock clean
+.PHONY: help conform conform-real test check soak mutants lock clean
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -22,6 +22,9 @@ check: .venv/ready  ## the developer's loop: format, lint, types, import rules, 
 
 soak: .venv/ready  ## run every test of `make test` 20 times and name those whose verdict was not always the same
 	$(BIN)/python -m tools flakes --runs 20
+
+mutants: .venv/ready  ## change the domain in one place at a time, and name every change that its tests do not notice
+	$(BIN)/python -m tools mutants
 
 lock: .venv/ready  ## pin the dependencies again, with hashes (needs uv)
 	$(BIN)/python -m tools lock

@@ -1,4 +1,4 @@
-"""`python -m tools check | lint | gen | coverage | compat | flakes | slow | lock`: for a developer, before a push."""
+"""`python -m tools check | lint | gen | coverage | …`: for a developer, before a push."""
 
 import argparse
 import sys
@@ -23,6 +23,8 @@ EXAMPLES = """examples:
   python -m tools flakes --runs 20
                                 the whole suite so often; names every test whose verdict was not always the same
   python -m tools flakes --runs 5 -- -n 2 -m scenario features
+  python -m tools mutants       every change of the domain that its tests do not notice, held to tools/survivors.diff
+  python -m tools mutants --module admission --module pool
   python -m tools slow          every test of `make test`, and which of them `check` leaves to it; on an idle machine
   python -m tools lock          pin the dependencies again, with hashes (needs uv)
 
@@ -54,6 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one 
             from tools import flakes
 
             return flakes.soak(ROOT, runs=asked.runs, arguments=asked.pytest, json_file=asked.json, say=_say)
+        case "mutants":
+            from tools import mutants
+
+            return mutants.check(ROOT, json_file=asked.json, modules=asked.module, say=_say)
         case "slow":
             from tools import loop
 
@@ -92,6 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     soak.add_argument("--runs", type=int, default=20, metavar="N", help="how often (20)")
     soak.add_argument("--json", type=Path, metavar="FILE", help="write what differed to this file, too")
     soak.add_argument("pytest", nargs="*", metavar="ARGUMENT", help="after --: for pytest, in place of the whole suite")
+    mutated = verbs.add_parser("mutants", help="mutants of the domain, and whether its tests kill them")
+    mutated.add_argument("--module", action="append", default=[], metavar="NAME", help="only these, such as core")
+    mutated.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the score and the survivors to this file, too"
+    )
     verbs.add_parser("slow", help="measure all tests, and write tools/slow.txt")
     verbs.add_parser("lock", help="pin the dependencies again, with hashes")
     return parser
