@@ -12,7 +12,8 @@ Source: ORCH-3042, ORCH-3043, ORCH-3093, ORCH-3094.
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,16 +54,13 @@ def bring(wanted: Wanted, offered: Snapshot, *, sparing: Path) -> Brought:
     """
     part = wanted.parts / offered.commit
     _forget_other_commits(part)
-    try:
-        settings = _settings(offered, wanted.reference)
-        _bring(wanted, settings, part, sparing)
-        weights = _weights(wanted, offered.files, part)
-        sizes = sum(file.size_bytes or 0 for file in (*settings, *weights))
+    settings = _settings(offered, wanted.reference)
+    _bring(wanted, settings, part, sparing)
+    weights = _weights(wanted, offered.files, part)
+    sizes = sum(file.size_bytes or 0 for file in (*settings, *weights))
+    with _nothing_kept_without_room(wanted):
         room.require_quota(sizes, wanted.quota_bytes, sparing=sparing)
-        _bring(wanted, weights, part, sparing)
-    except NoRoomError:
-        shutil.rmtree(wanted.parts, ignore_errors=True)
-        raise
+    _bring(wanted, weights, part, sparing)
     _remove_what_is_not_of_it(part, {file.name for file in (*settings, *weights)})
     digest = digest_of(part)
     if wanted.digest is not None:
@@ -133,8 +131,19 @@ def _bring(wanted: Wanted, files: Sequence[Offer], folder: Path, sparing: Path) 
         except OSError as error:
             raise ProvisionError(f"{file.name} cannot be written: {error.strerror}") from error
         if not path.exists() or path.stat().st_size != file.size_bytes:
-            partial.bring(file, path, stop=wanted.stop)
+            with _nothing_kept_without_room(wanted):
+                partial.bring(file, path, stop=wanted.stop)
         _require_right(path, file, wanted)
+
+
+@contextmanager
+def _nothing_kept_without_room(wanted: Wanted) -> Iterator[None]:
+    """What can never be whole, or has filled the disk, does not stay there."""
+    try:
+        yield
+    except NoRoomError:
+        shutil.rmtree(wanted.parts, ignore_errors=True)
+        raise
 
 
 def _require_right(path: Path, file: Offer, wanted: Wanted) -> None:

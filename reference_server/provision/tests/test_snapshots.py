@@ -317,6 +317,24 @@ def test_a_full_disk_in_the_middle_is_a_plain_error_and_leaves_nothing(hub: Hub)
     assert [] == downloads()
 
 
+@pytest.mark.req("ORCH-3043", "ORCH-3042")
+def test_what_had_come_stays_when_the_disk_is_short_before_the_next_byte(
+    far: FarEnd, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.serve(TWO, (200, {"Content-Length": str(len(TWO))}, TWO[:5_000]))
+    with pytest.raises(ProvisionError, match="broke off"):
+        bring(TEXT)
+    hub.serve(TWO, ranged(TWO))
+    with monkeypatch.context() as short:
+        short.setattr(room, "DISK_SPARE_BYTES", 10**18)
+        with pytest.raises(NoRoomError, match="free the disk"):
+            bring(TEXT)
+    far.asked.clear()
+
+    assert FILES == files_of(bring(TEXT)["path"])
+    assert ["bytes=5000-"] == [asked.headers["range"] for asked in far.asked if asked.path.startswith("/blob/")]
+
+
 @pytest.mark.req("ORCH-3043", "OC-POLICY-4043")
 def test_the_hub_cannot_lead_a_part_of_it_into_the_host(hub: Hub) -> None:
     hub.serve(TWO, (302, {"Location": "http://169.254.169.254/latest/meta-data/"}, b""))
