@@ -46,6 +46,7 @@ def strict(*allowed: str) -> TrustPolicy:
         ("file:/models/../etc/passwd", "file:/models", False),
         ("file:/models/%2e%2e/etc/passwd", "file:/models", False),
         ("file:/models\\..\\etc", "file:/models", False),
+        ("file:/models/a\\..\\..\\etc", "file:/models", False),
         ("https://[broken", "https://", False),
         (None, "hf:", False),
     ],
@@ -69,8 +70,11 @@ def test_what_a_policy_requires_is_required_of_the_registration() -> None:
     wants_signature = TrustPolicy(require_signature=True)
     wants_sbom = TrustPolicy(require_sbom=True)
 
-    assert "signature" in str(untrusted(entry(policy=wants_signature)))
-    assert "SBOM" in str(untrusted(entry(policy=wants_sbom)))
+    assert [
+        "the trust policy requires a verified signature, and the entry has none",
+        "the trust policy requires an SBOM, and the entry has none",
+        "under a strict trust policy the source_url must lie in one of the allowed_registries",
+    ] == [untrusted(entry(policy=policy)) for policy in (wants_signature, wants_sbom, strict())]
     assert untrusted(entry(policy=wants_signature, is_signed=True)) is None
     assert untrusted(entry(policy=wants_sbom, has_sbom=True)) is None
 
