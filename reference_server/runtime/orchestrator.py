@@ -351,9 +351,9 @@ class Orchestrator:
             await runner.run()
         finally:
             del self._runners[runner.task.id]
+            self.settle_effects()  # it may have started another, or the same task on another replica
             if not self._runners:
                 self._all_idle.set()
-            self.settle_effects()
 
     def _task_changed(self, task: Task) -> None:
         self.settle_effects()

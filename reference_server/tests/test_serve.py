@@ -182,6 +182,23 @@ def test_it_ends_with_zero_on_a_signal_and_has_printed_its_one_line(number: sign
         assert "" == process.stdout.read()
 
 
+@pytest.mark.req("OC-CTRL-2071", "OC-CORE-1018")
+def test_a_task_that_goes_on_to_another_replica_while_the_server_stops_is_finished_first(tmp_path: Path) -> None:
+    failing = {"kind": "mock", "prompt_ms": 700, "fail_after_tokens": 0}
+    file = tmp_path / "c.yaml"
+    file.write_text(json.dumps({"pools": [{"replicas": [failing, {"kind": "mock"}]}], "http": {"drain_ms": 60_000}}))
+    with server("--config", str(file)) as (process, url):
+        body = task()
+        call(f"{url}/v1/tasks", body)
+        with urllib.request.urlopen(f"{url}/v1/tasks/{body['task_id']}/stream", timeout=30) as stream:  # noqa: S310
+            process.send_signal(signal.SIGTERM)
+            frames = stream.read().decode()
+        assert 0 == process.wait(timeout=15)
+
+    assert '"replica_id":"default-1"' in frames
+    assert "event: end" in frames
+
+
 @pytest.mark.req("OC-CONFIG-6001")
 def test_a_bad_configuration_is_a_usage_error(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"

@@ -19,7 +19,7 @@ from harness.engines.tgi import TgiFormat
 from harness.engines.triton import TritonFormat
 from harness.engines.vllm import VllmFormat
 from harness.engines.wire_format import WireFormat
-from harness.expect import assert_ended_with
+from harness.expect import assert_ended_well, assert_ended_with
 from harness.history import History, Stream
 from harness.target import REFERENCE_SERVER, Servers, pool_settings
 
@@ -123,7 +123,7 @@ def test_stand_in_a_fault_ends_its_task_and_the_pool_serves_on(served: tuple[Sta
     assert stream.frames[-1].payload["retriable"] is True
     assert tokens == len(stream.tokens)
     wait_ready(client)
-    assert "end" == run(client, engine).frames[-1].event
+    assert_ended_well(run(client, engine))
 
 
 @pytest.mark.req("OC-ADAPT-5013")
