@@ -1,6 +1,7 @@
 """`python -m tools check | lint | gen | coverage | …`: for a developer, before a push."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -126,4 +127,5 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it without a trace-back
     sys.exit(main())

@@ -274,6 +274,14 @@ def test_the_command_says_what_is_checked(arguments: list[str], code: int, said:
     assert (code, True) == (done.returncode, said in done.stdout), done.stdout[-500:] + done.stderr
 
 
+@pytest.mark.req("HME-023")
+def test_a_reader_that_has_seen_enough_gets_no_traceback() -> None:
+    line = f"{sys.executable} -m tools coverage | head -n 1"
+    done = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)  # noqa: S607
+
+    assert (1, "") == (done.stdout.count("\n"), done.stderr)
+
+
 # ── the repository's own ──
 
 
