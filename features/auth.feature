@@ -5,6 +5,7 @@ Feature: Authentication
   Background:
     Given a server that wants a token
 
+  # T17: Ray's CVE-2026-27482, where DELETE needed no token
   @disturbs
   Scenario Outline: a request without the token is refused on every path
     When <request> is sent without a token

@@ -18,6 +18,7 @@ Feature: Bad requests
       | application/jsonp                 |
       | nothing-at-all                    |
 
+  # T16: Envoy #828 and #494, where what was too large was cut short instead of refused
   @disturbs @OC-CTRL-2035
   Scenario Outline: a body of 10 MB is refused
     When a task of 10 MB is posted <how>

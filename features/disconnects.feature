@@ -38,6 +38,7 @@ Feature: Disconnects
       | running   | close |
       | running   | reset |
 
+  # T1: SGLang #36333, LiteLLM #30244 and Ray #37943, where a client that left kept its slot
   @disturbs @OC-CORE-1017
   Scenario Outline: nothing is left behind by a reader that leaves
     Given a task that is <when> and wants to be canceled on disconnect

@@ -16,6 +16,7 @@ Feature: Drain
     When the pool is drained within 60000 ms
     Then the reader gets the whole stream
 
+  # T13: LocalAI #10578, where one stuck call held the drain for ever
   Scenario: work that runs over the deadline ends with a retriable error
     Given a server of its own
     And a running task

@@ -2,6 +2,7 @@
 Feature: Engine faults
   An engine that dies or stands still ends its task with a typed, retriable error, and the server goes on.
 
+  # T9: Dynamo #8430 and lemonade #2826, where an engine that failed after the headers closed the stream in silence
   @OC-CTRL-2030 @OC-CTRL-2032 @ORCH-2009 @OC-ADAPT-5013
   Scenario: an engine that dies while it decodes is a reset worker
     Given a server whose engine dies after 5 tokens
@@ -69,6 +70,7 @@ Feature: Engine faults
     And its stream is read to the end
     Then it ended with DECODE_TIMEOUT, retriable, after 1 tokens or more
 
+  # T11: LocalAI #10719, where each request started a broken model anew
   @OC-POOL-3013 @OC-POOL-3003 @ORCH-3018 @OC-CTRL-2036
   Scenario: a pool whose only engine cannot come up is unavailable, and says why
     Given a server whose engine has no model

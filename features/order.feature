@@ -2,6 +2,7 @@
 Feature: Order of service
   Interactive goes before batch; within a lane, who came first goes first.
 
+  # T5: Paddler #46 and #61, where a burst came out of order; T22: priorities that mean the opposite one layer down
   @disturbs @ORCH-3000 @OC-CORE-1003
   Scenario: interactive tasks overtake batch tasks, and each lane keeps its order
     Given a server with one slot
@@ -17,6 +18,7 @@ Feature: Order of service
     When tasks are submitted as batch, batch, batch, batch
     Then each is told a place behind the one before
 
+  # T10: Dynamo #10878, where a canceled task still counted in depth and place
   @disturbs @ORCH-3029 @ORCH-2009
   Scenario: a waiting task moves up as others leave
     Given a server

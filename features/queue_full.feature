@@ -5,6 +5,7 @@ Feature: Full queue
   Background:
     Given a server
 
+  # T4: Ollama #7758, where the bound did not hold for a model that was loaded
   @disturbs @ORCH-2007 @OC-CTRL-2011 @OC-CORE-1001 @ORCH-3004 @OC-CORE-1043
   Scenario: a full queue says when to come back
     Given every slot is busy

@@ -123,6 +123,7 @@ def test_a_client_that_does_not_take_its_answer_is_dropped(tmp_path: Path) -> No
 
 @pytest.mark.req("OC-CTRL-2046")
 def test_a_stalled_reader_costs_at_most_256_kib(tmp_path: Path) -> None:
+    """T20: a slow reader that cost the server its memory."""
     with limited(tmp_path, slow_reader_ms=600_000) as (process, url), ExitStack() as readers:
         task_id = long_task(url)
         for _ in range(3):  # what a reader costs once, whoever it is: caches, pools of the allocator

@@ -493,3 +493,15 @@ def test_a_task_that_outwaits_its_session_is_served_without_affinity() -> None:
     subject.release(running, 600_001)
 
     assert ("running", False) == (waiting.state, waiting.failed_over)
+
+
+@pytest.mark.req("ORCH-2012", "OC-CTRL-2012")
+def test_a_cancel_touches_one_task_of_all_whose_ids_differ_in_a_character() -> None:
+    """T21: tasks of two clients that shared a hash of 32 bits."""
+    base = "7b6a8c1e-6f0f-4f6e-9d58-4c1c1b1f4a10"
+    names = [base, *(base[:at] + "d" + base[at + 1 :] for at in range(len(base)) if base[at] not in "-d")]
+    subject = core(pool(interactive=len(names)))
+    tasks = [submit(subject, request(name, session_id=name)) for name in names]
+    subject.cancel(names[7], "client", 1)
+
+    assert [names[7]] == [task.id for task in tasks if task.is_terminal]

@@ -86,6 +86,7 @@ def test_a_task_has_one_slot_of_a_replica() -> None:
 
 @pytest.mark.req("OC-CORE-1010", "OC-CORE-1015", "ORCH-3008")
 def test_placement_sees_what_is_leased_and_quarantined_and_what_the_devices_have_free() -> None:
+    """T14: llm-d #2066 and #1421, where placement saw only what was scraped."""
     replica = Replica("r", mask=DeviceMask((1,)))
     replica.take("preloaded", facts=ReplicaFacts("b1", None, 1, 3))
     replica.gpus = (gpu(1, free=7),)

@@ -81,6 +81,7 @@ def test_a_name_with_an_address_inside_is_refused_before_a_byte_goes_there() -> 
 
 @pytest.mark.req("OC-POLICY-4043")
 def test_each_hop_of_a_redirect_is_asked_again_and_carries_no_credentials() -> None:
+    """T19: LocalAI GHSA-3mj3."""
     with far_end() as far, gateway_under(HTTP, HERE) as (gateway, decided), gateway.admit("model") as held:
         far.answers["/m"] = (302, {"Location": url(far, "/n", "mirror.example")}, b"")
         far.answers["/n"] = (302, {"Location": "http://169.254.169.254/latest/meta-data"}, b"")

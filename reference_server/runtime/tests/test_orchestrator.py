@@ -292,6 +292,7 @@ async def test_an_engine_that_only_answers_errors_trips_its_breaker_until_one_pr
 
 @pytest.mark.req("OC-POOL-3014")
 async def test_requests_that_the_engine_refuses_never_trip_the_breaker() -> None:
+    """T2: SGLang #25811."""
     engine = Broken(EngineRefusedError("no such thing", status=400))
     async with running(lambda: engine) as subject:
         replica = subject.core.pools["p"].replicas["r0"]

@@ -31,6 +31,7 @@ def process(environment: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
 
 @pytest.mark.req("OC-POOL-3042")
 def test_an_engine_whose_server_is_gone_is_ended() -> None:
+    """T12: GPUStack #2595, LocalAI #2866."""
     with process({MARK: "4194304:1"}) as orphan:
         assert orphan.pid in end_orphans()
         assert -9 == orphan.wait(timeout=10)
