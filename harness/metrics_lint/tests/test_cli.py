@@ -126,7 +126,7 @@ def test_a_large_scrape_is_judged_in_seconds() -> None:
 
 
 @given(st.one_of(st.binary(), st.text().map(str.encode), st.integers(0, len(RIGHT)).map(lambda n: RIGHT[:n].encode())))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_comes_in_there_is_a_verdict_and_no_traceback(content: bytes) -> None:
     result = run("-", stdin=content)
 
