@@ -63,12 +63,18 @@ class Process:
         Raises:
             DidNotStartError: it ended before, or the deadline passed; it is gone then.
         """
+        try:
+            self._wait_ready(is_ready, deadline_ms=deadline_ms)
+        except BaseException:  # a Ctrl-C and the limit of the test that waits, too: nobody else would stop it
+            self.kill()
+            raise
+
+    def _wait_ready(self, is_ready: Callable[[], bool], *, deadline_ms: float) -> None:
         until = time.monotonic() + deadline_ms / 1000
         while not is_ready():
             if self.exit_code is not None:
                 raise DidNotStartError(self._explain(f"ended with exit code {self.exit_code} before it was ready"))
             if time.monotonic() > until:
-                self.kill()
                 raise DidNotStartError(self._explain(f"was not ready within {deadline_ms / 1000:.0f} s"))
             time.sleep(POLL_S)
 

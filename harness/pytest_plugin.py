@@ -73,11 +73,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Let `-m scenario` select the scenarios, wherever they are bound."""
-    from harness.scenario import scenario_of
+    """Let `-m scenario` select the scenarios, wherever they are bound.
 
-    if scenario_of(item) is not None:
-        item.add_marker("scenario")
+    Behind a real engine the first of them starts it, in minutes on a busy machine: that start has a limit of its own.
+    """
+    from harness.scenario import scenario_of
+    from harness.stand_in import required_engine
+
+    if scenario_of(item) is None:
+        return
+    item.add_marker("scenario")
+    if required_engine() is not None:
+        item.add_marker(pytest.mark.timeout(func_only=True))
 
 
 # ── requirement ids ──

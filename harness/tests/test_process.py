@@ -76,3 +76,15 @@ def test_a_process_that_does_not_start_is_explained_and_gone(tmp_path: Path, cod
 
     assert "| no model" in str(caught.value)
     assert not is_running(process.pid)
+
+
+def test_a_process_whose_wait_is_broken_off_is_gone(tmp_path: Path) -> None:
+    """By a Ctrl-C, or by the limit of the test that waits."""
+    process = Process([sys.executable, "-c", WAIT], folder=tmp_path)
+
+    def broken_off() -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        process.wait_ready(broken_off, deadline_ms=10_000)
+    assert not is_running(process.pid)

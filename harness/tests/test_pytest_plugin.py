@@ -4,6 +4,7 @@ import pytest
 
 from harness.outcome import Outcome
 from harness.registry.evidence import read
+from harness.stand_in import REQUIRE_ENGINE_ENV
 
 pytest_plugins = ("pytester",)
 
@@ -131,6 +132,21 @@ def test_a_scenario_that_shows_nothing_is_unknown(
     result.stdout.fnmatch_lines([f"*{why}*", "*1 UNKNOWN*"])
     (line,) = read(pytester.path / "evidence")
     assert ("a-feature/a-scenario", "ORCH-2001", Outcome.UNKNOWN) == (line.check, line.requirement, line.verdict)
+
+
+@pytest.mark.req("OC-TEST-7010")
+@pytest.mark.parametrize(("engine", "passes"), [("vllm", True), (None, False)])
+def test_the_start_of_a_real_engine_counts_in_no_scenarios_limit(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, engine: str | None, *, passes: bool
+) -> None:
+    """It has one of its own, of minutes; without a real engine nothing that a scenario needs takes so long."""
+    if engine is not None:
+        monkeypatch.setenv(REQUIRE_ENGINE_ENV, engine)
+    start = "import time, pytest\n@pytest.fixture(autouse=True)\ndef start():\n    time.sleep(1.5)\n"
+    pytester.makeconftest(start)
+    result = run(pytester, "Given a request", "Then all is well", options=("--timeout", "1"))
+
+    assert passes == ("passed" in result.parseoutcomes()), result.stdout.str()
 
 
 @pytest.mark.req("OC-TEST-7026")
