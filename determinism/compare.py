@@ -13,12 +13,8 @@ from dataclasses import dataclass
 
 from determinism.recording import Identity, Recording
 from determinism.seeds import Case
+from harness.engines.joining import JOINS_TOKENS
 
-JOINS_TOKENS = frozenset({"vllm"})
-"""Engines that send what a reader has not taken yet in one frame, so that their frames tell of its pace.
-
-vLLM does so: `RequestOutputCollector` of its `v1/engine/output_processor.py`.
-"""
 SEEDS_PER_PROMPT_MIN = 2  # with one seed for a prompt nothing can be said about seeds
 
 

@@ -4,11 +4,19 @@ from pytest_bdd import parsers, then, when
 
 from features.steps.world import World
 from harness.checks.violation import Violation
+from harness.engines.joining import JOINS_TOKENS
 from harness.engines.real_llamacpp import busy_slots, completion, properties
 from harness.expect import ViolationError, assert_ended_well
+from harness.history import Stream
 from harness.sampler_profile import PROFILES
 
 TOKENS = 24
+
+
+def pieces(world: World, stream: Stream) -> list[str]:
+    """The pieces of a stream; of an engine that joins tokens its text as one piece, and their number."""
+    found = [frame.payload["t"] for frame in stream.tokens]
+    return ["".join(found), str(len(found))] if found and world.service.engine in JOINS_TOKENS else found
 
 
 def decode(world: World, name: str, **changes: object) -> None:
@@ -16,7 +24,7 @@ def decode(world: World, name: str, **changes: object) -> None:
     world.admit(name, world.body(max_tokens=TOKENS, determinism="strict", **changes))
     stream = world.read_to_end(name)
     assert_ended_well(stream)
-    world.texts.append([frame.payload["t"] for frame in stream.tokens])
+    world.texts.append(pieces(world, stream))
 
 
 @when(parsers.re(r"the same prompt is decoded with the seeds (?P<seeds>\d+(?:, \d+)*)$"))
@@ -28,11 +36,11 @@ def decoded_with_seeds(world: World, seeds: str) -> None:
 @when("its prompt is decoded with the seed that started named")
 def decoded_again(world: World) -> None:
     first = world.stream("task")
-    world.texts.append([frame.payload["t"] for frame in first.tokens])
+    world.texts.append(pieces(world, first))
     seed = first.frames[0].payload["seed"]
     as_int64 = seed - 2**64 if seed >= 2**63 else seed
     world.admit("again", {**world.bodies["task"], **world.fresh_ids(), "seed": as_int64})
-    world.texts.append([frame.payload["t"] for frame in world.read_to_end("again").tokens])
+    world.texts.append(pieces(world, world.read_to_end("again")))
 
 
 @when(parsers.parse("a strict task with seed {seed:d} is read to the end"))

@@ -104,7 +104,7 @@ def test_real_it_streams_what_it_counts_and_the_same_for_the_same_seed(
         end = stream.of("end")[0].payload
         assert len(stream.tokens) == end["tokens_out"] == 24
         assert end["tokens_in"] > 0
-    first, again, *others = [[frame.payload["t"] for frame in stream.tokens] for stream in streams]
+    first, again, *others = [stream.text for stream in streams]  # vLLM joins frames for a reader that is late
     assert first == again
     assert [first, first] != others
     assert any(character.isalpha() for character in streams[0].text)
