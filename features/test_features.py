@@ -30,6 +30,7 @@ pytest_plugins = (
     "features.steps.times",
     "features.steps.workloads",
     "features.steps.replicas",
+    "features.steps.service_levels",
 )
 
 scenarios(str(Path(__file__).parent))

@@ -26,6 +26,7 @@ from reference_server.domain.devices import DeviceMask
 from reference_server.domain.pool import Pool
 from reference_server.domain.replica import Replica
 from reference_server.domain.retention import Retention
+from reference_server.domain.service_level import ServiceLevel
 from reference_server.domain.sessions import Sessions
 from reference_server.domain.task import Task
 from reference_server.launching import EngineConfig, Launching, start_limit_ms
@@ -39,7 +40,16 @@ from reference_server.runtime.orchestrator import Orchestrator
 from reference_server.runtime.orphans import end_orphans
 from reference_server.runtime.readers import Readers
 from reference_server.runtime.replica_keeper import ReplicaKeeper
-from reference_server.settings import NeedsRestartError, Running, bounds_of, budget_of, limits_of, prices_of, take_over
+from reference_server.settings import (
+    NeedsRestartError,
+    Running,
+    bounds_of,
+    budget_of,
+    limits_of,
+    objective_of,
+    prices_of,
+    take_over,
+)
 from reference_server.store import documents
 from reference_server.store.base import Record, TaskStore
 from reference_server.store.database import Database, StoreError
@@ -281,6 +291,7 @@ def _pool(pool: configuration.Pool) -> Pool:
         bounds=bounds_of(pool),
         reload_drain_ms=pool.reload_drain_ms,
         prices=prices_of(pool),
+        service_level=ServiceLevel(objective_of(pool)),
         replicas={replica.id: replica for replica in replicas},
         experimental_cpu=any(_decodes_on_cpu(engine) for engine in pool.replicas),
     )

@@ -144,6 +144,21 @@ class Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     out_per_1k: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
+class ServiceLevel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How long interactive tasks of a pool may wait; while it stays missed, new batch tasks are refused (ORCH-3040).
+
+    Attributes:
+        queue_ms: from admission to dispatch; None = no objective, and nothing is refused for it.
+        percent: of the interactive tasks of the last `window_ms`, so many have to wait no longer.
+        tasks_min: of fewer tasks than that it is not missed yet.
+    """
+
+    queue_ms: Positive | None = None
+    percent: Annotated[int, msgspec.Meta(ge=1, le=100)] = 90
+    window_ms: Annotated[int, msgspec.Meta(ge=1, le=600_000)] = 30_000
+    tasks_min: Positive = 5
+
+
 class ModelSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where a pool's model comes from (ORCH-3090, OC-CONFIG-6026).
 
@@ -186,6 +201,7 @@ class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     sampler_profile_version: str = "v1"
     reload_drain_ms: NonNegative = 30_000
     prices: Prices = Prices()
+    service_level: ServiceLevel = ServiceLevel()
 
 
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -17,12 +17,14 @@ from reference_server import config as configuration
 from reference_server.config import Config, Current, Watchdog
 from reference_server.domain.budgets import Amounts, Prices
 from reference_server.domain.core import Core
+from reference_server.domain.service_level import Objective
 from reference_server.domain.task_queue import Bounds
 from reference_server.domain.throttle import Throttle, TokenLimits
 from reference_server.runtime.readers import Readers
 
 CHANGEABLE = (
     *("pools[[]*].queue.*", "pools[[]*].watchdog.*", "pools[[]*].prices.*", "pools[[]*].reload_drain_ms"),
+    "pools[[]*].service_level.*",
     *("sessions.*", "token_limits.*", "retention.*", "outbound.*"),
     *("http.keep_alive_ms", "http.body_ms", "http.slow_reader_ms", "http.readers_per_task_max", "http.drain_ms"),
 )
@@ -73,6 +75,7 @@ def take_over(new: Config, running: Running) -> list[Change]:
         pool = running.core.pools[settings.id]
         pool.limit(bounds_of(settings))
         pool.prices, pool.reload_drain_ms = prices_of(settings), settings.reload_drain_ms
+        pool.service_level.limit(objective_of(settings))
         running.watchdogs[settings.id] = settings.watchdog
     sessions, retention = new.sessions, new.retention
     running.core.sessions.limit(
@@ -124,6 +127,11 @@ def bounds_of(pool: configuration.Pool) -> Bounds:
 def prices_of(pool: configuration.Pool) -> Prices:
     """Of its tokens."""
     return Prices(in_per_1k=pool.prices.in_per_1k, out_per_1k=pool.prices.out_per_1k)
+
+
+def objective_of(pool: configuration.Pool) -> Objective:
+    """Of its interactive tasks."""
+    return Objective(**msgspec.structs.asdict(pool.service_level))
 
 
 def budget_of(sessions: configuration.Sessions) -> Amounts:

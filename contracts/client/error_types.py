@@ -88,7 +88,7 @@ class UnsupportedMediaTypeError(ApiError):
 
 
 class AdmissionRejectError(ApiError):
-    """The queue is full, the token is throttled, or the session has spent its turns or budget."""
+    """The queue is full, the token is throttled, the session has spent its turns or budget, or the pool sheds batch tasks."""
 
     CODE = "ADMISSION_REJECT"
     RETRIABLE = True

@@ -58,6 +58,7 @@ class PoolHealth(msgspec.Struct, frozen=True, kw_only=True):
     draining: bool
     metrics: dict[str, Any]
     last_error: str | msgspec.UnsetType = msgspec.UNSET
+    shedding: bool | msgspec.UnsetType = msgspec.UNSET
     experimental_cpu: bool | msgspec.UnsetType = msgspec.UNSET
     operation: PoolOperation | msgspec.UnsetType = msgspec.UNSET
 

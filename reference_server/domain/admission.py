@@ -1,6 +1,6 @@
 """Whether a task may be admitted: pure rules over one task and one pool, asked in the order in which they are cheap.
 
-Source: ORCH-3014, ORCH-3015, ORCH-3018, ORCH-3046, OC-CORE-1020, OC-CORE-1021, OC-CTRL-2010.
+Source: ORCH-3014, ORCH-3015, ORCH-3018, ORCH-3040, ORCH-3046, OC-CORE-1020, OC-CORE-1021, OC-CTRL-2010.
 """
 
 from collections.abc import Sequence
@@ -65,6 +65,28 @@ def require_servable(request: TaskRequest, pool: Pool, now_ms: int) -> None:
         _refuse(pool, "INVALID_PARAMS", f"sampler_profile_version is {pool.sampler_profile_version} here")
     if request.ctx > pool.ctx_max:
         _refuse(pool, "INVALID_PARAMS", f"ctx {request.ctx} is above the model's limit {pool.ctx_max}")
+
+
+def require_service_level(request: TaskRequest, pool: Pool, now_ms: int) -> None:
+    """Check that the pool does not shed this task (OC-POOL-3016, OC-POOL-3017).
+
+    Raises:
+        RefusedError: ADMISSION_REJECT, policy `service-level`.
+    """
+    level = pool.service_level
+    if level.is_shedding and request.priority == "batch":
+        raise RefusedError(
+            Failure(
+                code="ADMISSION_REJECT",
+                message=f"pool {pool.id} sheds batch tasks: interactive ones wait longer than their objective, "
+                f"{level.objective.queue_ms} ms",
+                engine=pool.engine,
+                pool_id=pool.id,
+                retriable=True,
+                retry_after_ms=level.retry_after_ms(now_ms),
+                policy_label="service-level",
+            )
+        )
 
 
 def require_token_budget(request: TaskRequest, pool: Pool, *, tokens_in: int) -> None:

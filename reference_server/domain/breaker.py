@@ -9,7 +9,7 @@ Rules:
 2. Half-open lets exactly one probe through; whoever asks meanwhile is told to wait.
 3. Pauses grow exponentially and are spread by jitter, so that replicas that died together do not come back together.
 
-Time and randomness come in as arguments. Source: ORCH-3038, ORCH-3040, OC-POOL-3010, OC-POOL-3011.
+Time and randomness come in as arguments. Source: ORCH-3038, OC-POOL-3010, OC-POOL-3011.
 """
 
 from collections import deque

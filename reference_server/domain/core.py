@@ -21,6 +21,7 @@ from reference_server.domain.effects import (
     ModelVerified,
     PoolChanged,
     ReplicaChanged,
+    SheddingChanged,
     SlotQuarantined,
     StartDecode,
     StopDecode,
@@ -150,6 +151,8 @@ class Core:
         self._require_model(request, pool, now_ms)
         admission.require_servable(request, pool, now_ms)
         admission.require_token_budget(request, pool, tokens_in=longest_in)
+        self._review_level(pool, now_ms)
+        admission.require_service_level(request, pool, now_ms)
         self.sessions.require_turn(request.session_id, now_ms)
         most = admission.most_used(request, pool, tokens_in=tokens_in)
         self.sessions.require_budget(request.session_id, most, now_ms)
@@ -209,6 +212,7 @@ class Core:
             task.failed_over = affine_to not in {None, replica_id}
             self.sessions.served(task.request.session_id, replica_id=replica_id, kv_warm=task.kv_warm)
             if not task.tried:
+                self._measure_level(task, pool, now_ms)
                 task.transcript.append("started", frames.started(task, pool))
             task.transcript.append("metrics", self._metrics(task, pool, now_ms))
             self._effects += [TaskStarted(task), StartDecode(task)]
@@ -272,7 +276,7 @@ class Core:
         task = self._tasks.get(task_id)
         if task is None or task.is_terminal:
             return False
-        self._leave_queue_or_engine(task)
+        self._leave_queue_or_engine(task, now_ms)
         task.advance("fail")
         task.failure = failure
         self._close(task, "error", frames.error(failure), now_ms)
@@ -283,7 +287,7 @@ class Core:
         task = self._tasks.get(task_id)
         if task is None or task.is_terminal:
             return False
-        self._leave_queue_or_engine(task)
+        self._leave_queue_or_engine(task, now_ms)
         task.advance("cancel")
         engine = self.pools[task.pool_id].engine
         task.failure = Failure(code="CANCELED", message=f"canceled ({reason})", engine=engine, retriable=False)
@@ -544,6 +548,7 @@ class Core:
         for pool in self.pools.values():
             pool.running = None
             self._tick_operation(pool, now_ms)
+            self._review_level(pool, now_ms)
         for task_id in self._deadlines.due(now_ms):
             if self._is_queued(task_id):
                 task = self._tasks[task_id]
@@ -615,9 +620,22 @@ class Core:
     def _metrics(self, task: Task, pool: Pool, now_ms: int) -> dict[str, object]:
         return frames.metrics(task, pool, now_ms, left=self.sessions.remaining(task.request.session_id))
 
-    def _leave_queue_or_engine(self, task: Task) -> None:
+    def _measure_level(self, task: Task, pool: Pool, now_ms: int) -> None:
+        """Hold what a task has waited against the pool's objective, which is one for interactive tasks."""
+        if task.request.priority == "interactive":
+            pool.service_level.observe(now_ms - task.admitted_ms, now_ms)
+            self._review_level(pool, now_ms)
+
+    def _review_level(self, pool: Pool, now_ms: int) -> None:
+        if pool.service_level.review(now_ms):
+            self._effects.append(SheddingChanged(pool.id, pool.service_level.is_shedding))
+
+    def _leave_queue_or_engine(self, task: Task, now_ms: int) -> None:
         if task.state == "queued":
-            self.pools[task.pool_id].queue.remove(task.id)
+            pool = self.pools[task.pool_id]
+            pool.queue.remove(task.id)
+            if not task.tried and pool.service_level.is_late(now_ms - task.admitted_ms):
+                self._measure_level(task, pool, now_ms)
         else:
             self._effects.append(StopDecode(task.id))
 

@@ -111,6 +111,14 @@ class PoolChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class SheddingChanged:
+    """A pool began to shed load, since its service level objective stays missed, or stopped."""
+
+    pool_id: str
+    is_shedding: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TaskForgotten:
     """The retention of an ended task is over."""
 
@@ -147,6 +155,7 @@ Notice = (
     | TaskForgotten
     | ReplicaChanged
     | PoolChanged
+    | SheddingChanged
     | SlotQuarantined
     | ModelVerified
 )

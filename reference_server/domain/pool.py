@@ -10,6 +10,7 @@ from typing import Literal
 from reference_server.domain.budgets import Prices
 from reference_server.domain.devices import Gpu
 from reference_server.domain.replica import Replica, ReplicaFacts
+from reference_server.domain.service_level import ServiceLevel
 from reference_server.domain.service_times import ServiceTimes
 from reference_server.domain.task_queue import Bounds, TaskQueue
 
@@ -71,6 +72,7 @@ class Pool:
     experimental_cpu: bool = False
     queue: TaskQueue = field(init=False)
     times: ServiceTimes = field(default_factory=ServiceTimes)
+    service_level: ServiceLevel = field(default_factory=ServiceLevel)
     running: Running | None = None
 
     def __post_init__(self) -> None:

@@ -23,6 +23,7 @@ from reference_server.domain.effects import (
     Notice,
     PoolChanged,
     ReplicaChanged,
+    SheddingChanged,
     SlotQuarantined,
     TaskEnqueued,
     TaskFinished,
@@ -153,6 +154,10 @@ class TaskLog:
             case PoolChanged(pool_id, kind, phase, error):
                 write = self._log.info if error is None else self._log.warning
                 write(f"pool {kind}: {phase}", pool_id=pool_id, **({} if error is None else {"last_error": error}))
+            case SheddingChanged(pool_id, True):
+                self._log.warning("pool sheds batch tasks: its service level objective is missed", pool_id=pool_id)
+            case SheddingChanged(pool_id, False):
+                self._log.info("pool sheds no tasks any more", pool_id=pool_id)
             case SlotQuarantined(pool_id, replica_id):
                 self._log.warning("slot quarantined", pool_id=pool_id, replica_id=replica_id)
 

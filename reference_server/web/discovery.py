@@ -75,6 +75,8 @@ async def pool_health(request: web.Request) -> web.Response:
     }
     if pool.experimental_cpu:
         health["experimental_cpu"] = True
+    if pool.service_level.is_shedding:
+        health["shedding"] = True
     if pool.last_error is not None:
         health["last_error"] = pool.last_error
     if pool.operation is not None:

@@ -6,6 +6,7 @@ from harness.saboteur.defect import Exchange, Stream, Wire, answers, exchanges, 
 from harness.saboteur.message import Answer, Frame, Request
 
 TASKS = "POST /v1/tasks"
+SHED = "service-level"  # the policy label of load that is shed
 SWAP_MS = 400.0  # longer than the tasks of a test take
 
 
@@ -90,6 +91,38 @@ def batch_displaces_interactive(answer: Answer, request: Request, wire: Wire) ->
     """A batch task is admitted where it would have to displace an interactive one."""
     if answer.status == 429:
         answer.accept(request)
+
+
+@answers("ORCH-3040", "OC-POOL-3016", at=TASKS)
+def load_is_never_shed(answer: Answer, request: Request, wire: Wire) -> None:
+    """Batch tasks are admitted however long interactive ones wait."""
+    if (answer.json or {}).get("policy_label") == SHED:
+        answer.accept(request)
+
+
+@answers("OC-POOL-3016", at="GET /v1/pools/*/health")
+def shedding_is_not_shown(answer: Answer, request: Request, wire: Wire) -> None:
+    """The health of a pool does not say that it sheds load."""
+    answer.set(shedding=None)
+
+
+@answers("ORCH-3040", "OC-POOL-3017", at=TASKS)
+def interactive_tasks_are_shed(answer: Answer, request: Request, wire: Wire) -> None:
+    """A pool that sheds load refuses interactive tasks, too."""
+    refused = answer.json or {}
+    if refused.get("policy_label") == SHED:
+        wire.memory["shed"] = refused
+    elif answer.status == 202 and (request.json or {}).get("priority") == "interactive" and "shed" in wire.memory:
+        answer.refuse("ADMISSION_REJECT", policy_label=SHED)
+
+
+@answers("ORCH-3040", "OC-POOL-3017", at=TASKS)
+def shedding_never_ends(answer: Answer, request: Request, wire: Wire) -> None:
+    """A pool that has shed load once refuses batch tasks for ever."""
+    if (answer.json or {}).get("policy_label") == SHED:
+        wire.memory["shed"] = True
+    elif answer.status == 202 and (request.json or {}).get("priority") == "batch" and "shed" in wire.memory:
+        answer.refuse("ADMISSION_REJECT", policy_label=SHED)
 
 
 @exchanges("ORCH-3004", "OC-CORE-1002", at=TASKS)
