@@ -14,7 +14,7 @@ WINDOW_MS = 600_000  # nothing that is measured in a scenario is forgotten in it
 
 @given(parsers.parse("a server whose interactive tasks are to start within {queue_ms:d} ms"))
 def a_server_with_an_objective(world: World, queue_ms: int) -> None:
-    """Half of them, so that as many in time as were late are enough; a server of its own, which has measured nothing."""
+    """Half of them, so that as many in time as were late are enough. A server of its own: it has measured nothing."""
     level = {"queue_ms": queue_ms, "percent": 50, "window_ms": WINDOW_MS, "tasks_min": 2}
     replica = world.servers.replica or {"kind": "mock", "slots": 1}
     world.use_own(world.servers.start(pool_settings({"service_level": level}, replica)))

@@ -41,7 +41,7 @@ def shown(of: Running) -> object:
     """All that a reload may change."""
     pool = of.core.pools["p"]
     return (
-        (pool.bounds, pool.queue.bounds, pool.prices, pool.reload_drain_ms, dict(of.watchdogs)),
+        (pool.bounds, pool.queue.bounds, pool.prices, pool.reload_drain_ms, dict(of.watchdogs), pool.service_level),
         {name: value for name, value in vars(of.core.sessions).items() if name != "_by_id"},
         {name: value for name, value in vars(of.core.retention).items() if name != "_ended"},
         (of.core.limits, of.readers.per_task_max, of.current.config),
@@ -54,6 +54,7 @@ NEW = {
     "pools[p].watchdog.wall_ms": "pools: [{id: p, watchdog: {wall_ms: 7}}]",
     "pools[p].prices.out_per_1k": "pools: [{id: p, prices: {out_per_1k: 7}}]",
     "pools[p].reload_drain_ms": "pools: [{id: p, reload_drain_ms: 7}]",
+    "pools[p].service_level.queue_ms": "pools: [{id: p, service_level: {queue_ms: 7}}]",
     "sessions.ttl_ms": "{pools: [{id: p}], sessions: {ttl_ms: 7}}",
     "sessions.turns_max": "{pools: [{id: p}], sessions: {turns_max: 7}}",
     "sessions.budget.tokens": "{pools: [{id: p}], sessions: {budget: {tokens: 7}}}",
