@@ -43,6 +43,13 @@ def test_load_is_shed_when_too_few_are_in_time(queue_times: list[int], is_sheddi
 
 
 @pytest.mark.req("ORCH-3040", "OC-POOL-3016")
+def test_a_hundred_of_a_hundred_forgives_none_of_any_number() -> None:
+    strict = replace(OBJECTIVE, percent=100)
+
+    assert [True, False] == [strict.is_met(measured=1_000, missed=missed) for missed in (0, 1)]
+
+
+@pytest.mark.req("ORCH-3040", "OC-POOL-3016")
 def test_without_an_objective_nothing_is_shed() -> None:
     subject = after(*[(10**9, 0)] * 9, objective=replace(OBJECTIVE, queue_ms=None))
 
@@ -84,7 +91,7 @@ def test_the_wait_that_is_told_is_within_a_minute() -> None:
     slow = replace(OBJECTIVE, window_ms=600_000)
 
     assert 60_000 == after((500, 0), (500, 0), objective=slow).retry_after_ms(0)
-    assert 1 == after((500, 0), (500, 0)).retry_after_ms(5_000)
+    assert [1, 1] == [after((500, 0), (500, 0)).retry_after_ms(5_000), after().retry_after_ms(0)]
 
 
 @pytest.mark.req("ORCH-3040", "OC-POOL-3017")
@@ -210,6 +217,20 @@ def test_batch_tasks_are_not_measured() -> None:
     subject.cancel("a", "client", 50)
     subject.cancel("b", "client", 100)
     end(subject, "slot", 900)  # `c` starts now, far too late for an interactive one
+
+    assert [] == shedding(subject)
+
+
+@pytest.mark.req("ORCH-3040", "OC-POOL-3016")
+def test_the_queue_time_begins_with_the_admission() -> None:
+    of = pool()
+    of.service_level.limit(replace(OBJECTIVE, tasks_min=1))
+    subject = core(of)
+    submit(subject, "slot", "batch", 0)
+    for name in "ab":
+        submit(subject, name, "interactive", 950)
+    end(subject, "slot", 1_050)
+    subject.cancel("b", "client", 1_050)
 
     assert [] == shedding(subject)
 
