@@ -8,7 +8,6 @@ from features.steps.world import END_MS, World
 from harness.expect import assert_ended_well, assert_status
 from harness.target import pool_settings
 
-LATE_TASKS = 3
 WINDOW_MS = 600_000  # nothing that is measured in a scenario is forgotten in it
 
 
@@ -29,7 +28,7 @@ def a_batch_task_that_waits(world: World) -> None:
 @when("interactive tasks start later than that")
 def interactive_tasks_start_late(world: World) -> None:
     """They have waited for longer than the objective by the clock of their client, which saw them admitted."""
-    names = [f"late {number}" for number in range(LATE_TASKS)]
+    names = [f"late {number}" for number in range(_late_tasks(world))]
     for name in names:
         world.admit(name, world.body())
     watch = world.stopwatch()
@@ -43,7 +42,7 @@ def interactive_tasks_start_late(world: World) -> None:
 @when("interactive tasks start at once, as many as were late")
 def interactive_tasks_start_at_once(world: World) -> None:
     """One after the other, each on a free slot."""
-    for number in range(LATE_TASKS):
+    for number in range(_late_tasks(world)):
         world.wait(world.is_idle, what="a free slot", deadline_ms=END_MS)
         world.admit(f"prompt {number}", world.body())
         assert_ended_well(world.read_to_end(f"prompt {number}"))
@@ -62,6 +61,11 @@ def health_tells_of_shedding(world: World) -> None:
 @then("the pool's health tells of no shedding")
 def health_tells_of_none(world: World) -> None:
     assert not _health(world).get("shedding"), _health(world)
+
+
+def _late_tasks(world: World) -> int:
+    """More than half of the interactive tasks: those that fill the slots have started at once."""
+    return max(1, world.service.slots) + 2
 
 
 def _health(world: World) -> Any:

@@ -227,12 +227,15 @@ def test_the_queue_time_begins_with_the_admission() -> None:
     of.service_level.limit(replace(OBJECTIVE, tasks_min=1))
     subject = core(of)
     submit(subject, "slot", "batch", 0)
-    for name in "ab":
+    for name in "abcd":
         submit(subject, name, "interactive", 950)
-    end(subject, "slot", 1_050)
-    subject.cancel("b", "client", 1_050)
+    end(subject, "slot", 1_050)  # `a` starts in time
+    for name, now_ms in (("b", 1_050), ("c", 1_051)):
+        subject.cancel(name, "client", now_ms)
 
     assert [] == shedding(subject)
+    subject.cancel("d", "client", 1_051)
+    assert [SheddingChanged("p", True)] == shedding(subject)
 
 
 @pytest.mark.req("ORCH-3040", "OC-POOL-3016")
