@@ -31,6 +31,7 @@ pytest_plugins = (
     "features.steps.workloads",
     "features.steps.replicas",
     "features.steps.service_levels",
+    "features.steps.prefix_caches",
 )
 
 scenarios(str(Path(__file__).parent))

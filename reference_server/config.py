@@ -37,6 +37,7 @@ class MockEngine(msgspec.Struct, tag="mock", tag_field="kind", frozen=True, forb
         prompt_ms: pause before the first token.
         workloads: what it offers; vectors and scores follow from hashes of the texts.
         preload_ms: how long it is `loading` after start.
+        prefix_cache_tokens: what it tells that its prefix caches hold; None = it does not tell.
         die_after_tokens, stall_after_tokens: fault injection; the stream is lost or stands still after so many tokens.
         fail_after_tokens: the engine answers a task, not its self-test or a probe, with an error of its own.
         defect_after_tokens: its adapter has a defect.
@@ -47,6 +48,7 @@ class MockEngine(msgspec.Struct, tag="mock", tag_field="kind", frozen=True, forb
     token_ms: Annotated[float, msgspec.Meta(ge=0)] = 2.0
     prompt_ms: Annotated[float, msgspec.Meta(ge=0)] = 2.0
     preload_ms: NonNegative = 0
+    prefix_cache_tokens: NonNegative | None = None
     workloads: Annotated[tuple[Workload, ...], msgspec.Meta(min_length=1)] = ("completion", "embedding", "rerank")
     die_after_tokens: NonNegative | None = None
     stall_after_tokens: NonNegative | None = None

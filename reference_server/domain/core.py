@@ -198,12 +198,15 @@ class Core:
             task = self._tasks[task_id]
             session = self.sessions.get(task.request.session_id, now_ms)
             affine_to = session.replica_id if session else None
-            views = (r.view() for r in pool.replicas.values() if r.id not in task.tried)
-            replica_id = placement.choose(views, affine_to=task.placement_hint or affine_to)
+            views = [r.view() for r in pool.replicas.values() if r.id not in task.tried]
+            replica_id = placement.choose(views, ctx=task.request.ctx, affine_to=task.placement_hint or affine_to)
+            if replica_id is None and any(view.has_slot for view in views):  # no room for its ctx: nobody overtakes it
+                pool.queue.put_back(task_id, task.request.priority, tokens=task.request.tokens_expected)
+                break
             if replica_id is None:  # those that have a slot free have tried it
                 passed_over.append(task)
                 continue
-            pool.replicas[replica_id].lease(task_id)
+            pool.replicas[replica_id].lease(task_id, ctx=task.request.ctx)
             pool.running = None
             task.advance("dispatch")
             task.replica_id = replica_id
@@ -338,6 +341,12 @@ class Core:
             self._effects.append(SlotQuarantined(task.pool_id, replica.id))
 
     # ── replicas ──
+
+    def prefix_cache_seen(self, pool_id: str, replica_id: str, tokens: int, now_ms: int) -> None:
+        """An engine tells how much its prefix caches hold now: what waits may have room by that (ORCH-3020)."""
+        pool = self.pools[pool_id]
+        pool.replicas[replica_id].prefix_cache_tokens = tokens
+        self._dispatch(pool, now_ms)
 
     def replica_preloaded(self, pool_id: str, replica_id: str, facts: ReplicaFacts, now_ms: int) -> Fault | None:
         """A replica has come up and is Ready, unless it differs from its set: then that is returned, and it is not.

@@ -122,6 +122,10 @@ class Pool:
     def slots_free(self) -> int:
         return sum(r.slots_free for r in self.ready_replicas)
 
+    def has_room(self, ctx: int) -> bool:
+        """A task of this context would start at once if none waited before it."""
+        return any(replica.view().has_room(ctx) for replica in self.ready_replicas)
+
     @property
     def ctx_max(self) -> int:
         """What every Ready replica can hold."""

@@ -4,7 +4,7 @@ A slot is a lease with exactly one release. It is taken when a task is dispatche
 confirmed that it stopped; an engine that does not confirm in time leaves its slot quarantined until it does,
 or until the replica restarts.
 
-Source: ORCH-3001, ORCH-3032, OC-CORE-1014, OC-CORE-1015.
+Source: ORCH-3001, ORCH-3020, ORCH-3032, OC-CORE-1014, OC-CORE-1015.
 """
 
 from collections.abc import Mapping
@@ -59,6 +59,8 @@ class Replica:
     Attributes:
         gpus: those of its mask, by the last look.
         retry_at_ms: when a lost or tripped one is tried again.
+        contexts: tokens of context of each task that holds a slot.
+        prefix_cache_tokens: what its engine's prefix caches hold, as it last told; 0 where it does not tell.
     """
 
     id: str
@@ -71,6 +73,8 @@ class Replica:
     retry_at_ms: int = 0
     leases: set[str] = field(default_factory=set)
     quarantined: set[str] = field(default_factory=set)
+    contexts: dict[str, int] = field(default_factory=dict)
+    prefix_cache_tokens: int = 0
 
     @property
     def last_error(self) -> str | None:
@@ -83,6 +87,7 @@ class Replica:
         if event not in KEEPS_LEASES:
             self.leases.clear()
             self.quarantined.clear()
+            self.contexts.clear()
         if event == "preloaded":
             self.facts = facts
         if self.state == "ready":
@@ -90,24 +95,28 @@ class Replica:
         elif fault is not None:
             self.fault = fault
 
-    def lease(self, task_id: str) -> None:
-        """Take one slot for a task."""
+    def lease(self, task_id: str, *, ctx: int = 0) -> None:
+        """Take one slot for a task, and as much context."""
         if task_id in self.leases or not self.view().is_ready or self.slots_free < 1:
             raise LeaseError(f"replica {self.id}: no slot for {task_id}")
         self.leases.add(task_id)
+        self.contexts[task_id] = ctx
 
     def release(self, task_id: str) -> None:
         """Give a slot back, once."""
         for held in (self.leases, self.quarantined):
             if task_id in held:
                 held.remove(task_id)
+                del self.contexts[task_id]
                 return
         raise LeaseError(f"replica {self.id}: {task_id} holds no slot")
 
     def quarantine(self, task_id: str) -> None:
         """Keep a slot out of use: its engine has not confirmed that it stopped."""
+        ctx = self.contexts.get(task_id, 0)
         self.release(task_id)
         self.quarantined.add(task_id)
+        self.contexts[task_id] = ctx
 
     def holds(self, task_id: str) -> bool:
         """A slot is leased to this task, or quarantined because of it."""
@@ -121,6 +130,17 @@ class Replica:
     def slots_free(self) -> int:
         return self.slots_total - len(self.leases) - len(self.quarantined)
 
+    @property
+    def kv_tokens_free(self) -> int | None:
+        """What running tasks and prefix caches leave of the KV cache; None = all that a free slot needs.
+
+        That is so where the engine tells of no prefix cache, for a slot has its context; and where nothing runs, for
+        an engine gives its cache up rather than stand idle: a cache alone never keeps a task waiting.
+        """
+        if self.facts is None or not self.prefix_cache_tokens or not self.contexts:
+            return None
+        return self.slots_total * self.facts.ctx_max - self.prefix_cache_tokens - sum(self.contexts.values())
+
     def view(self) -> ReplicaView:
         """What placement may know of this replica now."""
         return ReplicaView(
@@ -129,4 +149,5 @@ class Replica:
             slots_active=len(self.leases) + len(self.quarantined),
             slots_total=self.slots_total,
             vram_free_bytes=vram_free(self.mask, self.gpus),
+            kv_tokens_free=self.kv_tokens_free,
         )

@@ -102,7 +102,7 @@ class TaskQueue:
         self._tokens[priority] += tokens
 
     def put_back(self, task_id: str, priority: Priority, *, tokens: int) -> None:
-        """Add a task that was served without success, at the head of its lane: the bounds had let it in before."""
+        """Add a task that was not served well, or not yet, at the head of its lane: the bounds had let it in before."""
         self.restore(task_id, priority, tokens=tokens)
         self._lanes[priority].move_to_end(task_id, last=False)
 

@@ -132,10 +132,13 @@ class Usage:
     Attributes:
         kv_cache_ratio: 0 … 1, or None where this version does not export it.
         slots_active: sequences in work, or None where unknown.
+        prefix_cache_tokens: what prefix caches hold of the KV cache beside the sequences in work; None where the engine
+            does not tell. llama-server, vLLM, TGI and Triton do not: their figures count what sequences use.
     """
 
     kv_cache_ratio: float | None = None
     slots_active: int | None = None
+    prefix_cache_tokens: int | None = None
 
 
 class Engine(Protocol):

@@ -134,8 +134,12 @@ class Mock:
             await asyncio.sleep(BATCH_S)
 
     async def usage(self) -> Usage:
-        """Slots in use stand for cache in use."""
-        return Usage(kv_cache_ratio=len(self.active) / self._settings.slots, slots_active=len(self.active))
+        """Slots in use stand for cache in use; what prefix caches hold is as the settings say."""
+        return Usage(
+            kv_cache_ratio=len(self.active) / self._settings.slots,
+            slots_active=len(self.active),
+            prefix_cache_tokens=self._settings.prefix_cache_tokens,
+        )
 
     async def close(self) -> None:
         """There is nothing to close: streams end with their tasks."""

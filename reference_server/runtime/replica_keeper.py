@@ -192,6 +192,7 @@ class ReplicaKeeper:
                 raise SelfTestError(why)
         self.engine, self.usage = engine, await self._usage_of(engine)
         log.info("replica %s passed its self-test: %s", self.replica_id, report)
+        self._tell_prefix_cache()
         fault = self._core.replica_preloaded(self.pool_id, self.replica_id, facts, now_ms())
         if fault is not None:
             self.engine = None
@@ -199,6 +200,12 @@ class ReplicaKeeper:
         self.first_outcome.set()
         self._changed()
         return None
+
+    def _tell_prefix_cache(self) -> None:
+        replica = self._core.pools[self.pool_id].replicas[self.replica_id]
+        if (tokens := self.usage.prefix_cache_tokens or 0) != replica.prefix_cache_tokens:
+            self._core.prefix_cache_seen(self.pool_id, self.replica_id, tokens, now_ms())
+            self._changed()
 
     async def _usage_of(self, engine: Engine) -> Usage:
         """What the engine measures of itself, or what it last said.
@@ -238,6 +245,7 @@ class ReplicaKeeper:
                 if readiness == "down":
                     return await self._last_words(Fault("lost", "the engine does not answer its health question"))
                 self.usage = await self._usage_of(self.engine)
+                self._tell_prefix_cache()
                 if self._is_tripped and self._core.replica_probing(self.pool_id, self.replica_id, now_ms()) == 0:
                     await self._probe(self.engine)
         finally:

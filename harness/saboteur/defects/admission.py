@@ -204,6 +204,13 @@ def a_stale_queue_position(answer: Answer, request: Request, wire: Wire) -> None
         answer.set(queue_position=first)
 
 
+@answers("ORCH-3020", at=STATUS)
+def prefix_caches_count_for_nothing(answer: Answer, request: Request, wire: Wire) -> None:
+    """A task starts at once on a free slot, whatever prefix caches hold."""
+    if answer.status == 200 and answer.json.get("state") == "queued":
+        answer.set(state="running", queue_position=None, predicted_start_ms=None)
+
+
 @answers("OC-CORE-1029", at=TASKS)
 def a_deadline_is_any_bad_value(answer: Answer, request: Request, wire: Wire) -> None:
     """A deadline that cannot be met is refused like any other value."""

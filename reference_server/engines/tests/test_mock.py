@@ -62,3 +62,10 @@ async def test_it_stalls_when_it_is_told_to_and_lets_go_when_closed() -> None:
 
     await mock.confirm_stopped("t")
     assert set() == mock.active
+
+
+@pytest.mark.req("ORCH-3020", "ORCH-3058")
+async def test_it_tells_what_its_prefix_caches_hold_where_it_is_told_to() -> None:
+    usages = [await Mock(settings).usage() for settings in (FAST, MockEngine(prefix_cache_tokens=7))]
+
+    assert [None, 7] == [usage.prefix_cache_tokens for usage in usages]
