@@ -93,7 +93,8 @@ class SupervisedEngine(
         binary: path of llama-server; None = the one that the pool's `provisioning` brings.
         ctx: tokens per slot.
         threads: of one decode; None leaves it to the engine. On a busy machine fewer are faster.
-        devices: the GPUs it sees, and no others (ORCH-3011); empty = none, it decodes on the CPU.
+        devices: the GPUs it sees, and no others (ORCH-3011); empty = none, it decodes on the CPU. The process keeps to
+            the CPUs near them, where the host names those (ORCH-3013).
         tensor_split: each device's share of the model, for two devices or more (ORCH-3052).
         memory_bytes: what it needs of VRAM, or of host memory without devices; None = the weights and a tenth.
         args: further command-line arguments, passed as they are.

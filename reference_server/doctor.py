@@ -3,7 +3,7 @@
 Nothing is fetched, built or changed. What is missing and nobody needs is `absent`; what a pool needs and is missing, or
 is there and broken, is a `problem`.
 
-Source: ORCH-3202, ORCH-3209.
+Source: ORCH-3013, ORCH-3202, ORCH-3209.
 """
 
 import os
@@ -16,7 +16,7 @@ from typing import Literal
 
 from reference_server.config import Config, ExternalEngine, MockEngine, Pool, SupervisedEngine
 from reference_server.config_rules import mode_of
-from reference_server.domain.devices import Gpu
+from reference_server.domain.devices import DeviceMask, Gpu, apart
 from reference_server.provision import cache, distro, model_store, preflight, provisioner, recipes, tools
 from reference_server.provision.errors import BadReferenceError, NoRoomError, ProvisionError
 from reference_server.provision.network import OFFLINE_ENV
@@ -88,7 +88,9 @@ def _gpus(gpus: Sequence[Gpu]) -> Iterator[Finding]:
         yield Finding(area="gpu", name="driver", status="absent", detail="NVML reports no GPU", remedy=remedy)
     for gpu in gpus:
         detail = f"{gpu.name}, {gpu.vram_free // 2**20} of {gpu.vram_total // 2**20} MiB free"
-        yield Finding(area="gpu", name=f"GPU {gpu.index}", status="ok", detail=detail)
+        near = f", NUMA node {gpu.numa_node} with {len(gpu.cpus)} CPUs" if gpu.numa_node is not None else ""
+        under = f", under PCIe root {gpu.pci_root}" if gpu.pci_root is not None else ""
+        yield Finding(area="gpu", name=f"GPU {gpu.index}", status="ok", detail=detail + near + under)
 
 
 def _cache() -> Iterator[Finding]:
@@ -133,15 +135,17 @@ def _pool(pool: Pool, config: Config, gpus: Sequence[Gpu]) -> Iterator[Finding]:
         if isinstance(replica, ExternalEngine):
             yield Finding(area="pools", name=name, status="ok", detail=f"attached to {replica.url}")
         elif isinstance(replica, SupervisedEngine):
-            yield from _replica(name, replica, {gpu.index for gpu in gpus})
+            yield from _replica(name, replica, gpus)
     if any(isinstance(replica, SupervisedEngine) and replica.model_file is None for replica in pool.replicas):
         yield _model(pool, config)
 
 
-def _replica(name: str, replica: SupervisedEngine, gpus: set[int]) -> Iterator[Finding]:
-    if lacking := sorted(set(replica.devices) - gpus):
+def _replica(name: str, replica: SupervisedEngine, gpus: Sequence[Gpu]) -> Iterator[Finding]:
+    if lacking := sorted(set(replica.devices) - {gpu.index for gpu in gpus}):
         remedy = "name devices that `gpu` shows above, or none and `experimental_cpu: true`"
         yield _problem(name, f"GPU {', '.join(map(str, lacking))} is not there", remedy)
+    if (why := apart(DeviceMask(replica.devices, replica.tensor_split), gpus)) is not None:
+        yield _fine(name, why)
     for field, path in (("model_file", replica.model_file), ("binary", replica.binary)):
         if path is not None and not Path(path).exists():
             yield _problem(name, f"`{field}` {path} is not there", f"name another `{field}`, or leave it out")

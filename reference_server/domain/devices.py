@@ -5,8 +5,9 @@ Rules:
 2. A model is split over several devices only with explicit ratios, one a device, and the tightest device caps the
    whole: a share that does not fit its own device fails, although another device had room (ORCH-3052, ORCH-1103).
 3. Without a mask a replica uses no GPU: it never spreads by itself.
+4. An engine runs on the CPUs near its GPUs where the host says which those are (ORCH-3013).
 
-All sizes are bytes. Source: ORCH-1103, ORCH-3003, ORCH-3011, ORCH-3052, OC-POOL-3020, OC-POOL-3021.
+All sizes are bytes. Source: ORCH-1103, ORCH-3003, ORCH-3011, ORCH-3013, ORCH-3052, OC-POOL-3020, OC-POOL-3021.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,9 @@ class Gpu:
         index: the driver's number, as in a mask.
         utilization: percent, 0 … 100.
         ecc_errors: uncorrectable ones since the driver was loaded; None where the device does not count them.
+        numa_node: that it is attached to; None where the host gives no hint.
+        cpus: of that node; empty where the host gives no hint.
+        pci_root: the PCIe root that it is under, `pci0000:00`; None where the host gives no hint.
     """
 
     index: int
@@ -34,6 +38,9 @@ class Gpu:
     vram_used: int
     utilization: int = 0
     ecc_errors: int | None = None
+    numa_node: int | None = None
+    cpus: tuple[int, ...] = ()
+    pci_root: str | None = None
 
     @property
     def vram_free(self) -> int:
@@ -100,6 +107,22 @@ def shortage(mask: DeviceMask, gpus: Sequence[Gpu], *, needs: int, host_free: in
             text = f"VRAM of GPU {device} is too small: {part} needs {_gib(needs * share)}, {_gib(free)} are free"
             return Fault("too-small", text)
     return None
+
+
+def near_cpus(mask: DeviceMask, gpus: Sequence[Gpu]) -> frozenset[int]:
+    """The CPUs of the nodes that the devices of a mask are attached to; empty unless each of them has a hint."""
+    near = {gpu.index: gpu.cpus for gpu in gpus}
+    each = [near.get(device, ()) for device in mask.devices]
+    return frozenset(cpu for cpus in each for cpu in cpus) if all(each) else frozenset()
+
+
+def apart(mask: DeviceMask, gpus: Sequence[Gpu]) -> str | None:
+    """That the devices of a split are under several PCIe roots, or None where they are not, or no hint says so."""
+    roots = {gpu.index: gpu.pci_root for gpu in gpus if gpu.index in mask.devices and gpu.pci_root is not None}
+    if len(set(roots.values())) < 2:
+        return None
+    where = ", ".join(f"GPU {device} under {roots[device]}" for device in sorted(roots))
+    return f"the model is split over several PCIe roots, which is slower: {where}"
 
 
 def _gib(size: float) -> str:

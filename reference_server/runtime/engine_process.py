@@ -1,6 +1,6 @@
 """One engine process that is ours: started without a shell, heard, and never outliving us.
 
-Source: ORCH-3001, OC-POOL-3003.
+Source: ORCH-3001, ORCH-3013, OC-POOL-3003.
 """
 
 import asyncio
@@ -9,6 +9,8 @@ import os
 import signal
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from reference_server.domain.faults import Fault, kind_of
@@ -20,9 +22,12 @@ PR_SET_PDEATHSIG = 1  # prctl(2): the kernel's signal to a child whose parent ha
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _die_with_parent() -> None:
-    """Runs in the child before exec."""
+def _before_exec(cpus: frozenset[int]) -> None:
+    """Runs in the child: it dies with its parent, and all its threads and memory come from these CPUs, if any."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if cpus:
+        with suppress(OSError):  # they have gone meanwhile: a hint keeps no engine from its start
+            os.sched_setaffinity(0, cpus)
 
 
 class EngineProcess:
@@ -39,11 +44,18 @@ class EngineProcess:
         self._reading = asyncio.ensure_future(self._read())
 
     @classmethod
-    async def start(cls, command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> "EngineProcess":
+    async def start(
+        cls,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        cpus: frozenset[int] = frozenset(),
+    ) -> "EngineProcess":
         """Start a command.
 
         Args:
             environment: in addition to ours.
+            cpus: that it runs on; empty = on ours.
 
         Raises:
             OSError: there is no such program, or it may not be run.
@@ -55,7 +67,7 @@ class EngineProcess:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=partial(_before_exec, cpus),
             limit=LINE_BYTES_MAX,
         )
         return cls(process)
@@ -102,6 +114,12 @@ class EngineProcess:
         assert self._process.stdout is not None  # noqa: S101 - PIPE
         while chunk := await self._process.stdout.read(LINE_BYTES_MAX):
             self.lines.extend(line for line in chunk.decode(errors="replace").splitlines() if line.strip())
+
+
+def narrowed(near: frozenset[int]) -> frozenset[int]:
+    """Those of these CPUs that are ours to use; empty where that leaves none, or all that we have (ORCH-3013)."""
+    ours = frozenset(os.sched_getaffinity(0))
+    return near & ours if not ours <= near else frozenset()
 
 
 def oom_kills() -> int:

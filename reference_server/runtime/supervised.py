@@ -1,9 +1,10 @@
 """An engine of our own: brought as its pool says, started on free ports as a process or in a container, watched.
 
-Source: ORCH-3001, ORCH-3002, ORCH-3200, ORCH-3201, OC-POOL-3043.
+Source: ORCH-3001, ORCH-3002, ORCH-3013, ORCH-3200, ORCH-3201, OC-POOL-3043.
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -12,18 +13,20 @@ from typing import IO
 import msgspec
 
 from reference_server.config import EngineName, ExternalEngine, SupervisedEngine
-from reference_server.domain.devices import DeviceMask, shortage
+from reference_server.domain.devices import DeviceMask, apart, near_cpus, shortage
 from reference_server.domain.faults import Fault
 from reference_server.engines.base import Engine, EngineMissingError
 from reference_server.provision import cache, container, room
 from reference_server.provision.container import Container
 from reference_server.runtime.adapters import attach
 from reference_server.runtime.command_lines import start_of
-from reference_server.runtime.engine_process import EngineProcess
+from reference_server.runtime.engine_process import EngineProcess, narrowed
 from reference_server.runtime.gpus import read_gpus
 from reference_server.runtime.launchers import FaultError
 from reference_server.runtime.model_files import weights_digest
 from reference_server.runtime.orphans import is_gone, mark
+
+log = logging.getLogger(__name__)
 
 
 class Supervised:
@@ -80,8 +83,10 @@ class Supervised:
         await self._require_memory(Path(model))
         await self._require_digest(model)
         start = start_of(self._name, self._settings, self._what(), model=model, ports=ports)
+        cpus = await self._near_cpus() if start.container is None else frozenset[int]()
+        environment = {**mark(), **start.environment}
         try:
-            self._process = await EngineProcess.start(start.command, environment={**mark(), **start.environment})
+            self._process = await EngineProcess.start(start.command, environment=environment, cpus=cpus)
         except OSError as error:
             self._installed = None  # looked for anew at the next try
             raise EngineMissingError(f"{start.command[0]}: cannot be started: {error.strerror}") from None
@@ -140,6 +145,16 @@ class Supervised:
         fault = await asyncio.to_thread(memory_shortage, self._settings, model)
         if fault is not None:
             raise FaultError(fault)
+
+    async def _near_cpus(self) -> frozenset[int]:
+        """The CPUs near its GPUs, as far as the host tells; a container's runtime places what it starts itself."""
+        mask = DeviceMask(self._settings.devices, self._settings.tensor_split)
+        gpus = await asyncio.to_thread(read_gpus) if mask.devices else ()
+        if (why := apart(mask, gpus)) is not None:
+            log.warning("%s", why)
+        if cpus := narrowed(near_cpus(mask, gpus)):
+            log.info("the engine on GPU %s keeps to the CPUs near it: %s", list(mask.devices), sorted(cpus))
+        return cpus
 
     async def _require_digest(self, model: str) -> None:
         """Load nothing that the catalog has another digest for; without an entry nothing is read (ORCH-3037).

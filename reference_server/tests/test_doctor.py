@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +152,16 @@ def test_stand_in_runtimes_and_gpus_are_shown_with_their_versions(programs: Prog
     found = {finding.name: finding for finding in examine(Config(), (GPU,))}
     assert ("ok", True) == (found["docker"].status, found["docker"].detail.startswith("28.0.1, "))
     assert "A card, 8192 of 16384 MiB free" == found["GPU 0"].detail
+
+
+@pytest.mark.req("ORCH-3013", "ORCH-3209")
+def test_where_gpus_are_attached_is_shown_and_that_a_split_is_over_two_roots(tmp_path: Path) -> None:
+    first = replace(GPU, numa_node=0, cpus=(0, 1), pci_root="pci0000:00")
+    second = replace(GPU, index=1, pci_root="pci0000:80")
+    replica = "{kind: supervised, devices: [0, 1], tensor_split: [0.5, 0.5]}"
+    found = examined(f"pools: [{{id: p, replicas: [{replica}]}}]", tmp_path, gpus=(first, second))
+
+    shown = {finding.name: finding.detail for finding in found}
+    assert shown["GPU 0"].endswith("MiB free, NUMA node 0 with 2 CPUs, under PCIe root pci0000:00")
+    assert shown["GPU 1"].endswith("MiB free, under PCIe root pci0000:80")
+    assert "several PCIe roots" in shown["p-0"]

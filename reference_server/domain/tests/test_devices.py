@@ -1,6 +1,7 @@
 """Masks, splits and what fits, on a workstation with one 24 GB and one 12 GB card (two_gpus.json)."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reference_server.domain.devices import DeviceMask, Gpu, shortage, vram_free
+from reference_server.domain.devices import DeviceMask, Gpu, apart, near_cpus, shortage, vram_free
 from reference_server.domain.faults import Fault
 
 GIB = 2**30
@@ -116,3 +117,36 @@ def test_every_device_has_a_share_and_every_share_a_device() -> None:
     assert {0: 0.67, 1: 0.33} == SPLIT.shares()
     with pytest.raises(ValueError, match="shorter"):
         DeviceMask((0, 1), (1.0,)).shares()
+
+
+@pytest.mark.req("ORCH-3013")
+@pytest.mark.parametrize(
+    ("mask", "cpus"),
+    [
+        pytest.param(DeviceMask((0,)), {0, 1}, id="one"),
+        pytest.param(DeviceMask((0, 1), (0.5, 0.5)), {0, 1, 2}, id="both-nodes-of-a-split"),
+        pytest.param(DeviceMask((0, 2), (0.5, 0.5)), set(), id="one-without-a-hint"),
+        pytest.param(DeviceMask(), set(), id="no-gpu"),
+    ],
+)
+def test_an_engine_is_near_the_nodes_of_its_gpus(mask: DeviceMask, cpus: set[int]) -> None:
+    gpus = [replace(GPUS[0], cpus=(0, 1)), replace(GPUS[1], cpus=(2,)), replace(GPUS[1], index=2)]
+
+    assert cpus == near_cpus(mask, gpus)
+
+
+@pytest.mark.req("ORCH-3013")
+@pytest.mark.parametrize(
+    ("roots", "expected"),
+    [
+        (("a", "b"), "GPU 0 under a, GPU 1 under b"),
+        (("a", "a"), None),
+        (("a", None), None),
+    ],
+)
+def test_a_split_over_several_roots_is_told(roots: tuple[str | None, ...], expected: str | None) -> None:
+    gpus = [replace(gpu, pci_root=root) for gpu, root in zip(GPUS, roots, strict=True)]
+
+    told = apart(DeviceMask((0, 1), (0.5, 0.5)), gpus)
+    assert expected == (told and told.partition(": ")[2])
+    assert apart(DeviceMask((1,)), gpus) is None
