@@ -459,6 +459,31 @@ async def test_an_engine_too_busy_for_its_metrics_stays_ready(monkeypatch: pytes
         assert subject.core.pools["p"].last_error is None
 
 
+class Caching(Mock):
+    """A mock whose prefix caches grow and shrink."""
+
+    held = 2 * 4_096
+
+    async def usage(self) -> Usage:
+        return Usage(prefix_cache_tokens=self.held)
+
+
+@pytest.mark.req("ORCH-3020")
+async def test_a_task_starts_once_the_engine_tells_that_its_prefix_caches_leave_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replica_keeper, "PROBE_S", 0.01)
+    engine = Caching(MockEngine(slots=2, ctx_max=4_096, token_ms=50))
+    async with running(lambda: engine) as subject:
+        beside = await subject.submit(request("a", max_tokens=1_000))
+        task = await subject.submit(request("b", max_tokens=1))
+        assert ("running", "queued") == (beside.state, task.state)
+
+        engine.held = 0
+        await until(lambda: task.state == "ended")
+        assert "running" == beside.state
+
+
 def other_model(model_ref: str) -> Engine:
     """A mock of another model; there is none called `missing`."""
     if model_ref == "missing":
