@@ -110,9 +110,8 @@ def shortage(mask: DeviceMask, gpus: Sequence[Gpu], *, needs: int, host_free: in
 
 
 def near_cpus(mask: DeviceMask, gpus: Sequence[Gpu]) -> frozenset[int]:
-    """The CPUs of the nodes that the devices of a mask are attached to; empty unless each of them has a hint."""
-    near = {gpu.index: gpu.cpus for gpu in gpus}
-    each = [near.get(device, ()) for device in mask.devices]
+    """The CPUs of the nodes that the devices of a mask are attached to; empty where one of them has no hint."""
+    each = [gpu.cpus for gpu in gpus if gpu.index in mask.devices]
     return frozenset(cpu for cpus in each for cpu in cpus) if all(each) else frozenset()
 
 

@@ -38,7 +38,7 @@ class ReplicaView:
         return self.has_slot and (self.kv_tokens_free is None or ctx <= self.kv_tokens_free)
 
 
-def choose(replicas: Iterable[ReplicaView], *, ctx: int = 0, affine_to: str | None = None) -> str | None:
+def choose(replicas: Iterable[ReplicaView], *, ctx: int, affine_to: str | None = None) -> str | None:
     """The replica to dispatch to, or None when none is Ready with a free slot and room for `ctx` tokens."""
     free = [r for r in replicas if r.has_room(ctx)]
     best = min(

@@ -95,7 +95,7 @@ class Replica:
         elif fault is not None:
             self.fault = fault
 
-    def lease(self, task_id: str, *, ctx: int = 0) -> None:
+    def lease(self, task_id: str, *, ctx: int) -> None:
         """Take one slot for a task, and as much context."""
         if task_id in self.leases or not self.view().is_ready or self.slots_free < 1:
             raise LeaseError(f"replica {self.id}: no slot for {task_id}")
@@ -104,19 +104,19 @@ class Replica:
 
     def release(self, task_id: str) -> None:
         """Give a slot back, once."""
+        self._give_back(task_id)
+
+    def quarantine(self, task_id: str) -> None:
+        """Keep a slot out of use, with its context: its engine has not confirmed that it stopped."""
+        self.contexts[task_id] = self._give_back(task_id)
+        self.quarantined.add(task_id)
+
+    def _give_back(self, task_id: str) -> int:
         for held in (self.leases, self.quarantined):
             if task_id in held:
                 held.remove(task_id)
-                del self.contexts[task_id]
-                return
+                return self.contexts.pop(task_id)
         raise LeaseError(f"replica {self.id}: {task_id} holds no slot")
-
-    def quarantine(self, task_id: str) -> None:
-        """Keep a slot out of use: its engine has not confirmed that it stopped."""
-        ctx = self.contexts.get(task_id, 0)
-        self.release(task_id)
-        self.quarantined.add(task_id)
-        self.contexts[task_id] = ctx
 
     def holds(self, task_id: str) -> bool:
         """A slot is leased to this task, or quarantined because of it."""

@@ -25,7 +25,7 @@ def view(name: str, *, active: int = 0, vram: int = 0, is_ready: bool = True) ->
     ],
 )
 def test_the_rule(replicas: list[ReplicaView], affine_to: str | None, expected: str | None) -> None:
-    assert expected == choose(replicas, affine_to=affine_to)
+    assert expected == choose(replicas, ctx=1, affine_to=affine_to)
 
 
 VIEWS = st.builds(
@@ -42,4 +42,4 @@ VIEWS = st.builds(
 def test_the_order_of_the_snapshot_does_not_matter(replicas: list[ReplicaView], seed: object) -> None:
     shuffled = sorted(replicas, key=lambda _: seed.random())  # type: ignore[attr-defined]
 
-    assert choose(replicas) == choose(shuffled)
+    assert choose(replicas, ctx=1) == choose(shuffled, ctx=1)

@@ -41,7 +41,7 @@ def test_ready_is_reached_by_a_preload_or_a_probe_alone_and_left_by_every_troubl
 def test_a_lease_is_released_once() -> None:
     replica = Replica("r")
     replica.take("preloaded", facts=FACTS)
-    replica.lease("t")
+    replica.lease("t", ctx=1)
     replica.release("t")
 
     with pytest.raises(LeaseError, match="replica r: t holds no slot"):
@@ -52,19 +52,19 @@ def test_a_lease_is_released_once() -> None:
 def test_a_full_or_unready_replica_leases_nothing() -> None:
     replica = Replica("r")
     with pytest.raises(LeaseError):
-        replica.lease("t")
+        replica.lease("t", ctx=1)
     replica.take("preloaded", facts=FACTS)
-    replica.lease("t")
+    replica.lease("t", ctx=1)
 
     with pytest.raises(LeaseError, match="replica r: no slot for u"):
-        replica.lease("u")
+        replica.lease("u", ctx=1)
 
 
 @pytest.mark.req("OC-POOL-3003")
 def test_a_lost_replica_holds_no_lease_and_keeps_its_error_until_the_next_preload() -> None:
     replica = Replica("r")
     replica.take("preloaded", facts=FACTS)
-    replica.lease("t")
+    replica.lease("t", ctx=1)
     replica.take("lost", fault=Fault("crashed", "died"))
 
     assert (False, "died") == (replica.holds("t"), replica.last_error)
@@ -77,10 +77,10 @@ def test_a_lost_replica_holds_no_lease_and_keeps_its_error_until_the_next_preloa
 def test_a_task_has_one_slot_of_a_replica() -> None:
     replica = Replica("r")
     replica.take("preloaded", facts=ReplicaFacts("b1", None, 1, 3))
-    replica.lease("t")
+    replica.lease("t", ctx=1)
 
     with pytest.raises(LeaseError):
-        replica.lease("t")
+        replica.lease("t", ctx=1)
     assert 2 == replica.slots_free
 
 
@@ -90,8 +90,8 @@ def test_placement_sees_what_is_leased_and_quarantined_and_what_the_devices_have
     replica = Replica("r", mask=DeviceMask((1,)))
     replica.take("preloaded", facts=ReplicaFacts("b1", None, 1, 3))
     replica.gpus = (gpu(1, free=7),)
-    replica.lease("t")
-    replica.lease("u")
+    replica.lease("t", ctx=1)
+    replica.lease("u", ctx=1)
     replica.quarantine("u")
     seen = replica.view()
 

@@ -3,6 +3,7 @@
 import pytest
 
 from reference_server.domain.core import Core
+from reference_server.domain.errors import Failure
 from reference_server.domain.faults import Fault
 from reference_server.domain.task import Priority, Task
 from reference_server.domain.tests.builders import core, pool, request
@@ -36,6 +37,14 @@ def test_a_context_has_to_fit_beside_prefix_caches_and_running_tasks(tokens: int
     submit(subject, "a", SLOT // 2)
 
     assert expected == submit(subject, "b", SLOT // 2).state
+
+
+@pytest.mark.req("ORCH-3020")
+def test_what_is_left_is_not_known_where_nothing_was_told() -> None:
+    subject = held(0)
+    submit(subject, "a", SLOT)
+
+    assert subject.pools["p"].replicas["r0"].view().kv_tokens_free is None
 
 
 @pytest.mark.req("ORCH-3020")
@@ -75,6 +84,19 @@ def test_a_replica_with_room_is_taken_before_one_without() -> None:
     assert "r1" == again.replica_id
 
 
+@pytest.mark.req("ORCH-3020", "OC-CORE-1018")
+def test_a_task_without_room_leaves_those_before_it_in_the_queue() -> None:
+    """One waits for the only replica that has not tried it, the one behind it for room on the other."""
+    subject = held(0, replicas=2)
+    tasks = {name: submit(subject, name, SLOT // 2) for name in ("on r0", "on r1", "tried", "on r1 too")}
+    subject.prefix_cache_seen("p", "r0", 2 * SLOT, 1)
+    subject.release(tasks["tried"], 1, failed=Failure(code="REPLICA_EXHAUSTED", message="500", retriable=True))
+    submit(subject, "large", SLOT)
+
+    assert ["r0", "r1", "r0", "r1"] == [task.replica_id for task in tasks.values()]
+    assert ["tried", "large"] == subject.pools["p"].queue.ids()
+
+
 @pytest.mark.req("ORCH-3020")
 def test_a_slot_in_quarantine_keeps_its_context() -> None:
     subject = held(SLOT)
@@ -99,7 +121,7 @@ def test_a_lost_replica_has_no_contexts() -> None:
 
 @pytest.mark.req("ORCH-3020", "ORCH-2007")
 def test_the_predicted_start_of_a_task_without_room_is_not_now() -> None:
-    subject = held(SLOT)
+    subject = held(2 * SLOT, slots=3)
     subject.pools["p"].times.observe(first_token_ms=10, decode_ms=1_000, tokens_out=16, max_tokens=16)
     submit(subject, "a", SLOT // 2)
 
