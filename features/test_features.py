@@ -32,6 +32,7 @@ pytest_plugins = (
     "features.steps.replicas",
     "features.steps.service_levels",
     "features.steps.prefix_caches",
+    "features.steps.canaries",
 )
 
 scenarios(str(Path(__file__).parent))

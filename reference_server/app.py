@@ -45,6 +45,7 @@ from reference_server.settings import (
     Running,
     bounds_of,
     budget_of,
+    canary_of,
     limits_of,
     objective_of,
     prices_of,
@@ -292,6 +293,7 @@ def _pool(pool: configuration.Pool) -> Pool:
         reload_drain_ms=pool.reload_drain_ms,
         prices=prices_of(pool),
         service_level=ServiceLevel(objective_of(pool)),
+        canary=canary_of(pool),
         replicas={replica.id: replica for replica in replicas},
         experimental_cpu=any(_decodes_on_cpu(engine) for engine in pool.replicas),
     )

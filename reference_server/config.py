@@ -177,6 +177,20 @@ class ModelSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     digest: Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
 
 
+class Canary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where a new version is tried on a part of a pool's tasks (ORCH-3033).
+
+    Attributes:
+        pool: the one with the new version; draining it, or taking this setting out, is the roll-back.
+        share: of the sessions, 0 … 1.
+        label: tasks that carry it are tried there, whatever their session.
+    """
+
+    pool: Name
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    label: Name | None = None
+
+
 class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One pool: replicas of one engine with one model (ORCH-3007).
 
@@ -189,6 +203,7 @@ class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         replicas: one engine each.
         sampler_profile_version: what requests may pin (ORCH-3046).
         reload_drain_ms: how long what waits and runs may take to finish before a reload ends it (ORCH-3031).
+        canary: another pool of the same engine, for a part of the tasks.
     """
 
     id: Name = "default"
@@ -205,6 +220,7 @@ class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     reload_drain_ms: NonNegative = 30_000
     prices: Prices = Prices()
     service_level: ServiceLevel = ServiceLevel()
+    canary: Canary | None = None
 
 
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -19,7 +19,7 @@ import yaml
 
 from reference_server.config import Config, ConfigError, Pool, SupervisedEngine
 from reference_server.config_places import Place, allowed_values, known_fields, place_of
-from reference_server.config_rules import provisioning_wrong
+from reference_server.config_rules import canary_wrong, provisioning_wrong
 from reference_server.domain.devices import DeviceMask
 from reference_server.provision.reference import scheme_of
 
@@ -176,6 +176,8 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
         served[serves] = number
         if (wrong := provisioning_wrong(pool)) is not None:
             yield f"$.pools[{number}].provisioning", wrong
+        if (wrong := canary_wrong(pool, config.pools)) is not None:
+            yield f"$.pools[{number}].canary.pool", wrong
         for index, replica in enumerate(pool.replicas):
             if isinstance(replica, SupervisedEngine) and (wrong := _wrong_with(config, pool, replica)) is not None:
                 yield f"$.pools[{number}].replicas[{index}]", wrong

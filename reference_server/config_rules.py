@@ -1,9 +1,9 @@
-"""How a pool's engine comes that does not say so, and what each field of its provisioning allows and together is wrong.
+"""How a pool's engine comes that does not say so, and what each field of a pool allows and together is wrong.
 
-Source: OC-CONFIG-6004, OC-CONFIG-6020 … 6025.
+Source: OC-CONFIG-6004, OC-CONFIG-6008, OC-CONFIG-6020 … 6025.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from reference_server.config import EngineName, Pool, SupervisedEngine
@@ -85,3 +85,16 @@ def _wrong_package(pool: Pool, mode: PackageMode) -> str | None:
     if mode.package is None and uses_gpu:
         return f"the {pool.engine} that llama-orch pins is built for the CPU: give `package` and `lock`, or an image"
     return None
+
+
+def canary_wrong(pool: Pool, pools: Iterable[Pool]) -> str | None:
+    """What is wrong with the pool that another one names as its canary; None where nothing is (OC-CONFIG-6008)."""
+    if pool.canary is None:
+        return None
+    others = {other.id: other for other in pools if other.id != pool.id}
+    canary = others.get(pool.canary.pool)
+    if canary is None:
+        return f"{pool.canary.pool} is no other pool of this file; there are {', '.join(sorted(others)) or 'none'}"
+    if canary.engine != pool.engine:
+        return f"pool {canary.id} has the engine {canary.engine}; a canary has that of its pool, {pool.engine}"
+    return f"pool {canary.id} has a canary of its own; only one of the two" if canary.canary is not None else None

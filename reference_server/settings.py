@@ -16,6 +16,7 @@ import msgspec
 from reference_server import config as configuration
 from reference_server.config import Config, Current, Watchdog
 from reference_server.domain.budgets import Amounts, Prices
+from reference_server.domain.canary import Canary
 from reference_server.domain.core import Core
 from reference_server.domain.service_level import Objective
 from reference_server.domain.task_queue import Bounds
@@ -23,8 +24,8 @@ from reference_server.domain.throttle import Throttle, TokenLimits
 from reference_server.runtime.readers import Readers
 
 CHANGEABLE = (
-    *("pools[[]*].queue.*", "pools[[]*].watchdog.*", "pools[[]*].prices.*", "pools[[]*].reload_drain_ms"),
-    "pools[[]*].service_level.*",
+    *("pools[[]*].canary*", "pools[[]*].queue.*", "pools[[]*].watchdog.*", "pools[[]*].prices.*"),
+    *("pools[[]*].reload_drain_ms", "pools[[]*].service_level.*"),
     *("sessions.*", "token_limits.*", "retention.*", "outbound.*"),
     *("http.keep_alive_ms", "http.body_ms", "http.slow_reader_ms", "http.readers_per_task_max", "http.drain_ms"),
 )
@@ -76,6 +77,7 @@ def take_over(new: Config, running: Running) -> list[Change]:
         pool.limit(bounds_of(settings))
         pool.prices, pool.reload_drain_ms = prices_of(settings), settings.reload_drain_ms
         pool.service_level.limit(objective_of(settings))
+        pool.canary = canary_of(settings)
         running.watchdogs[settings.id] = settings.watchdog
     sessions, retention = new.sessions, new.retention
     running.core.sessions.limit(
@@ -132,6 +134,12 @@ def prices_of(pool: configuration.Pool) -> Prices:
 def objective_of(pool: configuration.Pool) -> Objective:
     """Of its interactive tasks."""
     return Objective(**msgspec.structs.asdict(pool.service_level))
+
+
+def canary_of(pool: configuration.Pool) -> Canary | None:
+    """Where a part of its tasks goes."""
+    named = pool.canary
+    return None if named is None else Canary(pool_id=named.pool, share=named.share, label=named.label)
 
 
 def budget_of(sessions: configuration.Sessions) -> Amounts:

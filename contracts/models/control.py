@@ -37,6 +37,15 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     engines: tuple[EngineCapability, ...]
 
 
+class PoolCanary(msgspec.Struct, frozen=True, kw_only=True):
+    """The pool that tries a new version on a part of the tasks of this one. Draining it is the roll-back."""
+
+    pool_id: str
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    label: str | msgspec.UnsetType = msgspec.UNSET
+    ready: bool
+
+
 class PoolOperation(msgspec.Struct, frozen=True, kw_only=True):
     """The drain or the reload of a pool that goes on, or the last one that ended."""
 
@@ -60,6 +69,7 @@ class PoolHealth(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str | msgspec.UnsetType = msgspec.UNSET
     shedding: bool | msgspec.UnsetType = msgspec.UNSET
     experimental_cpu: bool | msgspec.UnsetType = msgspec.UNSET
+    canary: PoolCanary | msgspec.UnsetType = msgspec.UNSET
     operation: PoolOperation | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -237,6 +247,7 @@ __all__ = [
     "EngineCapability",
     "Liveness",
     "Manifest",
+    "PoolCanary",
     "PoolHealth",
     "PoolOperation",
     "PoolStatus",

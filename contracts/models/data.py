@@ -27,6 +27,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     expected_tokens: Annotated[int, msgspec.Meta(ge=1, le=2147483647)] | msgspec.UnsetType = msgspec.UNSET
     kv_hint: Literal["reuse", "cold"] | msgspec.UnsetType = msgspec.UNSET
     on_disconnect: Literal["continue", "cancel"] | msgspec.UnsetType = msgspec.UNSET
+    label: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | msgspec.UnsetType = msgspec.UNSET
 
 
 class AdmissionResponse(msgspec.Struct, frozen=True, kw_only=True):

@@ -61,6 +61,7 @@ VARIANTS: Mapping[str, Callable[[World], Changes]] = {
         "determinism": "best_effort",
         "kv_hint": "reuse",
         "on_disconnect": "continue",
+        "label": "nobody-has-this",
     },
     "a-negative-seed": lambda _: {"seed": -1},
     "the-largest-seed": lambda _: {"seed": 2**63 - 1},

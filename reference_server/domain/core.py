@@ -91,6 +91,25 @@ class Core:
         message = f"no pool serves this engine and model_ref; served: {served}"
         raise RefusedError(Failure(code="INVALID_PARAMS", message=message, engine=engine, retriable=False))
 
+    def route(self, request: TaskRequest, now_ms: int) -> Pool:
+        """The pool that a task goes to: the one that serves it, or that one's canary if it draws the task and takes it.
+
+        Raises:
+            RefusedError: INVALID_PARAMS: no pool serves it.
+
+        Source: ORCH-3033, OC-POOL-3018.
+        """
+        pool = self.pool_for(request.engine, request.model_ref)
+        if pool.canary is None or not pool.canary.draws(request):
+            return pool
+        canary = self.pools[pool.canary.pool_id]
+        try:
+            self._require_model(request, canary, now_ms)
+            admission.require_servable(request, canary, now_ms)
+        except RefusedError:
+            return pool
+        return canary
+
     def find_repeat(self, request: TaskRequest) -> Task | None:
         """The task that an identical request made before, or None when the id is new.
 
@@ -147,7 +166,7 @@ class Core:
         self, request: TaskRequest, *, tokens_in: int, longest_in: int, now_ms: int, placement_hint: str | None
     ) -> Task:
         self.limits.require_admission(now_ms)
-        pool = self.pool_for(request.engine, request.model_ref)
+        pool = self.route(request, now_ms)
         self._require_model(request, pool, now_ms)
         admission.require_servable(request, pool, now_ms)
         admission.require_token_budget(request, pool, tokens_in=longest_in)

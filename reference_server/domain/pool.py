@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from reference_server.domain.budgets import Prices
+from reference_server.domain.canary import Canary
 from reference_server.domain.devices import Gpu
 from reference_server.domain.replica import Replica, ReplicaFacts
 from reference_server.domain.service_level import ServiceLevel
@@ -51,6 +52,7 @@ class Pool:
 
     Attributes:
         model_ref: what clients name to get here, together with `engine`.
+        canary: where a part of its tasks goes instead.
         operation: the drain or reload that goes on, or the last one that ended.
         reload_drain_ms: how long what waits and runs may take to finish before a reload ends it.
         is_unloading: its model is Retired and its time is up: it is drained and then unloaded.
@@ -66,6 +68,7 @@ class Pool:
     replicas: dict[str, Replica]
     prices: Prices = field(default_factory=Prices)
     reload_drain_ms: int = 30_000
+    canary: Canary | None = None
     draining: bool = False
     is_unloading: bool = False
     operation: Operation | None = None

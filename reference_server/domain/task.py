@@ -41,6 +41,7 @@ class TaskRequest:
         seed: 0 … 2**64-1.
         fingerprint: digest of the whole body; the same id with another fingerprint is a conflict.
         cancel_on_disconnect: the last reader's leaving cancels the task.
+        label: for a canary that takes tasks with it.
     """
 
     task_id: str
@@ -61,6 +62,7 @@ class TaskRequest:
     reuse_cache: bool = False
     cancel_on_disconnect: bool = False
     correlation_id: str = ""
+    label: str | None = None
 
     @property
     def tokens_expected(self) -> int:

@@ -378,7 +378,7 @@ class Orchestrator:
         if not asked or self.core.find_repeat(request) is not None:
             return None
         try:
-            pool = self.core.pool_for(request.engine, request.model_ref)
+            pool = self.core.route(request, now_ms())
             await self._policies.require_admission(request, pool)
         except RefusedError as refusal:
             self.core.note_rejection(request.engine, refusal.failure)
@@ -393,7 +393,7 @@ class Orchestrator:
         if admission.longest(request, bound) + tokens_out <= request.ctx or tokens_out >= request.ctx:
             return bound
         try:
-            pool = self.core.pool_for(request.engine, request.model_ref)
+            pool = self.core.route(request, now_ms())
         except RefusedError as refusal:
             self.core.note_rejection(request.engine, refusal.failure)
             raise

@@ -39,7 +39,7 @@ def test_the_plugins_of_the_readme_are_a_configuration() -> None:
     assert [(), ("policy.internal.example",)] == [plugin.fetch.allow for plugin in plugins]
 
 
-@pytest.mark.req("OC-CONFIG-6001", "OC-CONFIG-6005", "ORCH-3030")
+@pytest.mark.req("OC-CONFIG-6001", "OC-CONFIG-6005", "OC-CONFIG-6008", "ORCH-3030")
 @pytest.mark.parametrize(
     ("text", "names"),
     [
@@ -59,6 +59,16 @@ def test_the_plugins_of_the_readme_are_a_configuration() -> None:
         ),
         pytest.param(
             "pools: [{engine: vllm, replicas: [{kind: supervised, devices: [0]}]}]", "for the CPU", id="cpu-on-a-gpu"
+        ),
+        *(
+            pytest.param(f"pools: [{{id: a, canary: {{pool: {names}}}}}, {other}]", what, id=f"canary-{case}")
+            for case, names, other, what in (
+                ("of-nobody", "c", "{id: b, model_ref: m}", ":1: pools[0].canary.pool: c is no other pool"),
+                ("of-itself", "a", "{id: b, model_ref: m}", "a is no other pool of this file; there are b"),
+                ("of-another-engine", "b", "{id: b, engine: tgi}", "pool b has the engine tgi"),
+                ("of-a-canary", "b", "{id: b, model_ref: m, canary: {pool: a}}", "pool b has a canary of its own"),
+                ("above-one", "b, share: 1.5", "{id: b, model_ref: m}", "pools[0].canary.share"),
+            )
         ),
         pytest.param("pools: [", "not YAML", id="not-yaml"),
         pytest.param("- a", "Expected `object`", id="a-list"),

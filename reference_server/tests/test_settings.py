@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from reference_server.config import Config, Current, MockEngine, Pool
 from reference_server.config_file import parse
 from reference_server.domain.core import Core
+from reference_server.domain.pool import Pool as DomainPool
 from reference_server.domain.retention import Retention
 from reference_server.domain.sessions import Sessions
 from reference_server.domain.tests import builders
@@ -169,3 +170,30 @@ def test_on_sighup_a_server_takes_over_a_good_file_and_goes_on_after_a_bad_one(t
     assert ("configuration reloaded", 7) == pinned[:2]
     assert ("configuration not reloaded", 7) == fixed[:2]
     assert "needs a restart" in fixed[2]
+
+
+@pytest.mark.req("ORCH-3033", "OC-CONFIG-6006")
+def test_a_configuration_without_the_canary_sends_its_tasks_back() -> None:
+    canary = "{id: p, canary: {pool: q, share: 1.0}}"
+    with_canary, without = (
+        parse(f"pools: [{pool}, {{id: q, model_ref: m2}}]", name="c") for pool in (canary, "{id: p}")
+    )
+    pools = [builders.pool(), builders.pool()]
+    pools[1].id, pools[1].model_ref = "q", "m2"
+    subject = replace_core(running(), pools)
+    subject.current.config = without
+    asked, routes = builders.request(), []
+
+    for config in (with_canary, without, with_canary):
+        take_over(config, subject)
+        routes.append(subject.core.route(asked, 0).id)
+
+    assert ["q", "p", "q"] == routes
+
+
+def replace_core(of: Running, pools: list[DomainPool]) -> Running:
+    """The same with other pools, all Ready."""
+    core = Core(pools, sessions=of.core.sessions, retention=of.core.retention)
+    for pool in pools:
+        core.replica_preloaded(pool.id, "r0", builders.FACTS, 0)
+    return with_fields(of, core=core)

@@ -155,6 +155,7 @@ def task_request(body: TaskBody, *, correlation_id: str) -> TaskRequest:
         reuse_cache=body.kv_hint == "reuse",
         cancel_on_disconnect=body.on_disconnect == "cancel",
         correlation_id=correlation_id,
+        label=_or_none(body.label),
     )
 
 

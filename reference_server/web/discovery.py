@@ -1,11 +1,12 @@
 """Capabilities, health, drain and reload of a pool, liveness, metrics.
 
-Source: ORCH-2101 … ORCH-2103, ORCH-2104, ORCH-3028, ORCH-3095, ORCH-3096, OC-CTRL-2001, OC-CTRL-2060.
+Source: ORCH-2101 … ORCH-2103, ORCH-2104, ORCH-3028, ORCH-3095, ORCH-3096, OC-CTRL-2001, OC-CTRL-2060, OC-POOL-3019.
 """
 
 from aiohttp import web
 
 from contracts.models.control import API_VERSION, DrainRequest, ReloadRequest
+from reference_server.domain.canary import Canary
 from reference_server.domain.pool import Operation, Pool
 from reference_server.domain.throttle import TokenLimits
 from reference_server.runtime.clock import now_ms
@@ -44,6 +45,7 @@ def _capability(pool: Pool, limits: TokenLimits) -> dict[str, object]:
             "queue_full_policy": pool.bounds.policy,
             "sampler_profile_version": pool.sampler_profile_version,
             **({"experimental_cpu": True} if pool.experimental_cpu else {}),
+            **({"canary": pool.canary.pool_id} if pool.canary else {}),
             **({"model_digest": facts.model_digest} if facts and facts.model_digest else {}),
             **(facts.features if facts else {}),
         },
@@ -77,11 +79,19 @@ async def pool_health(request: web.Request) -> web.Response:
         health["experimental_cpu"] = True
     if pool.service_level.is_shedding:
         health["shedding"] = True
+    if pool.canary is not None:
+        health["canary"] = _canary(pool.canary, orchestrator.core.pools[pool.canary.pool_id])
     if pool.last_error is not None:
         health["last_error"] = pool.last_error
     if pool.operation is not None:
         health["operation"] = operation_of(pool, pool.operation, now_ms())
     return web.json_response(health)
+
+
+def _canary(canary: Canary, pool: Pool) -> dict[str, object]:
+    """Where a new version is tried, on what, and whether it takes work."""
+    label = {"label": canary.label} if canary.label is not None else {}
+    return {"pool_id": pool.id, "share": canary.share, "ready": pool.is_ready, **label}
 
 
 def operation_of(pool: Pool, operation: Operation, now: int) -> dict[str, object]:

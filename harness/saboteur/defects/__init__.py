@@ -5,6 +5,7 @@ from harness.saboteur.defects import (
     access,
     admission,
     answers,
+    canaries,
     cancels,
     catalog,
     logs,
@@ -19,7 +20,7 @@ from harness.saboteur.defects import (
 
 BY_MODULE = (
     *(streams, readers, cancels, admission, answers, queue, sessions),
-    *(access, pools, catalog, metrics, workloads, logs),
+    *(access, pools, canaries, catalog, metrics, workloads, logs),
 )
 
 __all__ = ["BY_MODULE", "DEFECTS"]

@@ -5,7 +5,7 @@ from harness.saboteur.message import Answer, Request
 
 TASKS = "POST /v1/tasks"
 STATUS = "GET /v1/tasks/*"
-OPTIONAL = ("seed", "expected_tokens", "determinism", "kv_hint", "inputs", "sampler_profile_version")
+OPTIONAL = ("seed", "expected_tokens", "determinism", "kv_hint", "inputs", "sampler_profile_version", "label")
 KNOWN = (
     *("task_id", "session_id", "workload", "model_ref", "engine", "ctx", "priority", "max_tokens", "deadline_ms"),
     *("prompt", "on_disconnect", *OPTIONAL),

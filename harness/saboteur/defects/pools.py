@@ -57,7 +57,7 @@ def a_closed_pool_takes_tasks(answer: Answer, request: Request, wire: Wire) -> N
         answer.accept(request)
 
 
-@exchanges("OC-CTRL-2002", at="POST /v1/pools/*/drain")
+@exchanges("OC-CTRL-2002", "ORCH-3033", at="POST /v1/pools/*/drain")
 def a_drain_waits_for_nobody(request: Request, wire: Wire) -> Exchange:
     """A drain ends what runs at once, whatever its deadline."""
     if (request.json or {}).get("deadline_ms") == 60_000:
