@@ -15,7 +15,7 @@ from reference_server.domain.task import Task, TaskRequest
 
 def start_ms(request: TaskRequest, pool: Pool, tasks: Mapping[str, Task]) -> int:
     """How long a newcomer would wait; 0 when a slot is free for it, and room for its context."""
-    if pool.slots_free > 0 and len(pool.queue) == 0 and pool.has_room(request.ctx):
+    if len(pool.queue) == 0 and pool.has_room(request.ctx):
         return 0
     return pool.times.wait_ms(
         tasks_ahead=pool.queue.ahead(request.priority),
