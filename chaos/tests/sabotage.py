@@ -39,10 +39,10 @@ DEFECTS: Mapping[str, str] = {
     "leaks-a-slot": """
         from reference_server.domain.core import Core as C
         count, release = [0], C.release
-        def leak(self, task, now_ms):
+        def leak(self, task, now_ms, **more):
             count[0] += 1
             if count[0] != 40:
-                release(self, task, now_ms)
+                release(self, task, now_ms, **more)
         C.release = leak
         """,
     "drops-the-youngest": """

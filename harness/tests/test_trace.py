@@ -53,7 +53,7 @@ def test_the_same_chain_is_given_to_machines() -> None:
     [
         pytest.param(["trace", "ORCH-3026", "--html", "x"], 2, "give an ID, or", id="both"),
         pytest.param(["trace", "ORCH-9999"], 2, "no specification states", id="no such id"),
-        pytest.param(["trace", "ORCH-3013"], 1, "ORCH-3013", id="without a check"),
+        pytest.param(["trace", "OC-TEST-7025"], 1, "OC-TEST-7025", id="without a check"),
     ],
 )
 def test_wrong_use_says_what_to_do(arguments: list[str], code: int, said: str) -> None:

@@ -90,7 +90,7 @@ IMPORTS = {  # by the id of the contract: who imports what
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the steps read of this repository."""
     root = tmp_path_factory.mktemp("copy")
-    for name in (*CHECKED_PACKAGES, ".github"):
+    for name in (*CHECKED_PACKAGES, ".github", ".ci"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "*cache"))
     for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, root)
