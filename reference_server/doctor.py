@@ -104,15 +104,10 @@ def _cache() -> Iterator[Finding]:
     else:
         yield Finding(area="cache", name="folder", status="ok", detail=str(root))
     low = free < DISK_LOW_BYTES
-    detail = f"{free / 1e9:.1f} GB free, {_size(root) / 1e9:.1f} GB used by the cache"
+    detail = f"{free / 1e9:.1f} GB free, {cache.size_of(root) / 1e9:.1f} GB used by the cache"
     yield Finding(
         area="cache", name="disk", status="problem" if low else "ok", detail=detail, remedy=remedy if low else ""
     )
-
-
-def _size(folder: Path) -> int:
-    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return sum(path.stat().st_size for path in files)
 
 
 def _installed(kind: Literal["engines", "models"]) -> Iterator[Finding]:

@@ -64,22 +64,24 @@ def a_model_is_registered_under(world: World, source: str, policy: str) -> None:
     register(world, source_url=source, trust_policy=json.loads(policy))
 
 
-@when("the model that the pool serves is registered")
-def the_served_model_is_registered(world: World) -> None:
+def register_the_served(world: World, **named: Any) -> None:
+    """Register the weights that the pool serves, by the digest that the server tells of them."""
     digest = world.service.features.get("model_digest")
     if digest is None:
         raise NotApplicableError("the server does not tell the digest of the weights that it serves")
-    register(world, id=world.service.model_ref, digest=digest)
+    register(world, digest=digest, **named)
+
+
+@when("the model that the pool serves is registered")
+def the_served_model_is_registered(world: World) -> None:
+    register_the_served(world, id=world.service.model_ref)
     assert_status(world.answer, 201, req="ORCH-3060")
 
 
 @when("the model that the pool serves is registered under an id of its own")
 def the_served_model_is_registered_by_another_name(world: World) -> None:
     """What the pool calls it is where it comes from."""
-    digest = world.service.features.get("model_digest")
-    if digest is None:
-        raise NotApplicableError("the server does not tell the digest of the weights that it serves")
-    register(world, source_url=world.service.model_ref, digest=digest)
+    register_the_served(world, source_url=world.service.model_ref)
     assert_status(world.answer, 201, req="ORCH-3060")
 
 

@@ -87,6 +87,12 @@ def _is_at(file: int, path: Path) -> bool:
         return False
 
 
+def size_of(path: Path) -> int:
+    """What a file, or all files of a folder, take of the disk; bytes. What links lead to is not theirs."""
+    files = [path] if path.is_file() else path.rglob("*")
+    return sum(file.stat().st_size for file in files if file.is_file() and not file.is_symlink())
+
+
 def manifest_of(folder: Path) -> dict[str, str] | None:
     """The manifest of a complete install, or None."""
     try:

@@ -48,7 +48,7 @@ def kept() -> list[Kept]:
         folder = manifest.parent
         marker = folder / USED
         used = (marker if marker.exists() else manifest).stat().st_mtime_ns
-        found.append(Kept(folder, _size(folder), used))
+        found.append(Kept(folder, cache.size_of(folder), used))
     return sorted(found, key=lambda model: model.used_ns)
 
 
@@ -100,12 +100,7 @@ def _leftovers(sparing: Path) -> Iterator[list[Kept]]:
     with ExitStack() as held:
         found = [path for path in parts.glob("*") if path.stem != sparing.name]
         idle = [path for path in found if held.enter_context(cache.locked_if_free(f"model-{path.stem}"))]
-        yield [Kept(path, _size(path), 0) for path in (*quarantined.glob("*"), *idle)]
-
-
-def _size(path: Path) -> int:
-    files = [path] if path.is_file() else [inner for inner in path.rglob("*") if inner.is_file()]
-    return sum(file.stat().st_size for file in files)
+        yield [Kept(path, cache.size_of(path), 0) for path in (*quarantined.glob("*"), *idle)]
 
 
 @contextmanager
