@@ -45,7 +45,8 @@ def require_servable(request: TaskRequest, pool: Pool, now_ms: int) -> None:
     if pool.draining:
         message = "pool is reloading" if pool.is_reloading else "pool is draining"
         _refuse(pool, "POOL_UNREADY", message, retry_after_ms=1_000)
-    if not pool.ready_replicas:
+    ready = [replica.facts for replica in pool.ready_replicas if replica.facts]
+    if not ready:
         if any(replica.state == "loading" for replica in pool.replicas.values()):
             _refuse(pool, "POOL_UNREADY", "pool is loading its model", retry_after_ms=1_000)
         if any(replica.fault and replica.fault.kind == "model-missing" for replica in pool.replicas.values()):
@@ -53,17 +54,13 @@ def require_servable(request: TaskRequest, pool: Pool, now_ms: int) -> None:
             _refuse(pool, "POOL_UNREADY", message, retry_after_ms=pool.retry_after_ms(now_ms))
         message = f"no replica of the pool can serve: {pool.last_error or 'none is up'}"
         _refuse(pool, "POOL_UNAVAILABLE", message, retry_after_ms=pool.retry_after_ms(now_ms))
-    offered = {w for replica in pool.ready_replicas if replica.facts for w in replica.facts.workloads}
-    if request.workload not in offered:
-        _refuse(
-            pool,
-            "INVALID_PARAMS",
-            f"workload {request.workload} is not served here; served: {', '.join(sorted(offered))}",
-        )
+    if not any(request.workload in facts.workloads for facts in ready):
+        offered = ", ".join(sorted({workload for facts in ready for workload in facts.workloads}))
+        _refuse(pool, "INVALID_PARAMS", f"workload {request.workload} is not served here; served: {offered}")
     pinned = request.sampler_profile_version
     if pinned is not None and pinned != pool.sampler_profile_version:
         _refuse(pool, "INVALID_PARAMS", f"sampler_profile_version is {pool.sampler_profile_version} here")
-    if request.ctx > pool.ctx_max:
+    if any(request.ctx > facts.ctx_max for facts in ready):
         _refuse(pool, "INVALID_PARAMS", f"ctx {request.ctx} is above the model's limit {pool.ctx_max}")
 
 
@@ -131,10 +128,11 @@ def require_deadline(request: TaskRequest, pool: Pool, *, predicted_start_ms: in
 
 def most_used(request: TaskRequest, pool: Pool, *, tokens_in: int) -> Use:
     """What a task may use at most: set aside of its session's budgets (ORCH-3099)."""
+    tokens_out = request.tokens_out_most
     return Use(
-        tokens=tokens_in + request.tokens_out_most,
-        time_ms=int(pool.times.service_ms(request.tokens_out_most)),
-        cost=pool.prices.of(tokens_in=tokens_in, tokens_out=request.tokens_out_most),
+        tokens=tokens_in + tokens_out,
+        time_ms=int(pool.times.service_ms(tokens_out)),
+        cost=pool.prices.of(tokens_in=tokens_in, tokens_out=tokens_out),
     )
 
 

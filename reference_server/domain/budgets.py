@@ -26,6 +26,16 @@ class Amounts:
     time_ms: int | None = None
     cost: float | None = None
 
+    def lacking(self, wanted: "Use") -> Kind | None:
+        """The first kind of which there is less than `wanted`, or None."""
+        if self.tokens is not None and wanted.tokens > self.tokens:
+            return "tokens"
+        if self.time_ms is not None and wanted.time_ms > self.time_ms:
+            return "time"
+        if self.cost is not None and wanted.cost > self.cost:
+            return "cost"
+        return None
+
 
 UNLIMITED = Amounts()
 
@@ -45,6 +55,9 @@ class Use:
             time_ms=self.time_ms + sign * other.time_ms,
             cost=self.cost + sign * other.cost,
         )
+
+
+NOTHING = Use()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +81,8 @@ class Account:
         reserved: by task id, for those that have not.
     """
 
-    limits: Amounts = field(default_factory=Amounts)
-    spent: Use = field(default_factory=Use)
+    limits: Amounts = UNLIMITED
+    spent: Use = NOTHING
     reserved: dict[str, Use] = field(default_factory=dict)
 
     def remaining(self) -> Amounts:
@@ -88,14 +101,7 @@ class Account:
 
     def lacking(self, wanted: Use) -> Kind | None:
         """The first budget that does not cover `wanted`, or None."""
-        left = self.remaining()
-        if left.tokens is not None and wanted.tokens > left.tokens:
-            return "tokens"
-        if left.time_ms is not None and wanted.time_ms > left.time_ms:
-            return "time"
-        if left.cost is not None and wanted.cost > left.cost:
-            return "cost"
-        return None
+        return self.remaining().lacking(wanted)
 
     def reserve(self, task_id: str, most: Use) -> None:
         """Set aside the most that a task may use."""

@@ -79,6 +79,17 @@ class Model:
         """Retired, and its time is up."""
         return self.unload_at_ms is not None and now_ms >= self.unload_at_ms
 
+    def require_taking(self, *, is_known_session: bool, now_ms: int) -> None:
+        """Check that the model takes a task of a session.
+
+        Raises:
+            RefusedError: MODEL_DEPRECATED: it is Retired, and the session is new or its time is up.
+        """
+        if self.state == "Active" or (is_known_session and not self.is_over(now_ms)):
+            return
+        message = f"model {self.entry.id} is Retired and takes no new sessions"
+        raise RefusedError(Failure(code="MODEL_DEPRECATED", message=message, retriable=False))
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -133,18 +144,6 @@ class Catalog:
     def remove(self, model_id: str) -> None:
         """Forget a model."""
         del self._models[model_id]
-
-    def require_taking(self, model_ref: str, *, is_known_session: bool, now_ms: int) -> None:
-        """Check that the model takes a task of a session.
-
-        Raises:
-            RefusedError: MODEL_DEPRECATED: it is Retired, and the session is new or its time is up.
-        """
-        model = self.serving(model_ref)
-        if model is None or model.state == "Active" or (is_known_session and not model.is_over(now_ms)):
-            return
-        message = f"model {model.entry.id} is Retired and takes no new sessions"
-        raise RefusedError(Failure(code="MODEL_DEPRECATED", message=message, retriable=False))
 
     def digest_of(self, model_ref: str) -> str | None:
         """The digest that weights of this `model_ref` have to have; None where no entry says."""

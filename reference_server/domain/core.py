@@ -81,12 +81,13 @@ class Core:
         Raises:
             RefusedError: INVALID_PARAMS, naming what is served.
         """
-        pools = [pool for pool in self.pools.values() if pool.engine == engine]
-        named = [pool for pool in pools if pool.model_ref == model_ref]
-        if not named and (model := self.catalog.serving(model_ref)) is not None:
-            named = [pool for pool in pools if model.entry.serves_as(pool.model_ref)]
-        if named:
-            return named[0]
+        for pool in self.pools.values():
+            if pool.engine == engine and pool.model_ref == model_ref:
+                return pool
+        if (model := self.catalog.serving(model_ref)) is not None:
+            for pool in self.pools.values():
+                if pool.engine == engine and model.entry.serves_as(pool.model_ref):
+                    return pool
         served = ", ".join(f"{p.engine}/{p.model_ref}" for p in self.pools.values())
         message = f"no pool serves this engine and model_ref; served: {served}"
         raise RefusedError(Failure(code="INVALID_PARAMS", message=message, engine=engine, retriable=False))
@@ -204,13 +205,14 @@ class Core:
         return task
 
     def _require_model(self, request: TaskRequest, pool: Pool, now_ms: int) -> None:
-        session = self.sessions.get(request.session_id, now_ms)
-        is_known = session is not None and pool.id in session.pool_ids
-        self.catalog.require_taking(pool.model_ref, is_known_session=is_known, now_ms=now_ms)
+        model = self.catalog.serving(pool.model_ref)
+        if model is not None:
+            session = self.sessions.get(request.session_id, now_ms)
+            model.require_taking(is_known_session=session is not None and pool.id in session.pool_ids, now_ms=now_ms)
 
     def _dispatch(self, pool: Pool, now_ms: int) -> None:
         passed_over: list[Task] = []
-        while len(pool.queue) and pool.slots_free > 0:
+        while len(pool.queue) and pool.has_free_slot:
             task_id = pool.queue.pop()
             if task_id is None:
                 break

@@ -40,10 +40,15 @@ class Operation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """Tokens that running tasks are expected to decode yet: of all together, and of the one that has the least left."""
+    """Tokens that running tasks are expected to decode yet: of all together, and of the one that has the least left.
+
+    Attributes:
+        slots: of all Ready replicas.
+    """
 
     total: float
     least: float
+    slots: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -125,6 +130,10 @@ class Pool:
     def slots_free(self) -> int:
         return sum(r.slots_free for r in self.ready_replicas)
 
+    @property
+    def has_free_slot(self) -> bool:
+        return any(r.slots_free for r in self.ready_replicas)
+
     def has_room(self, ctx: int) -> bool:
         """A task of this context would start at once if none waited before it."""
         return any(replica.view().has_room(ctx) for replica in self.ready_replicas)
@@ -137,7 +146,10 @@ class Pool:
     @property
     def engine_version(self) -> str:
         """The version all replicas share (ORCH-3046); empty before the first preload."""
-        return next((r.facts.engine_version for r in self.replicas.values() if r.facts), "")
+        for replica in self.replicas.values():
+            if replica.facts:
+                return replica.facts.engine_version
+        return ""
 
     @property
     def last_error(self) -> str | None:

@@ -9,7 +9,7 @@ Source: ORCH-2004, ORCH-2005, ORCH-3009, ORCH-3021.
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from reference_server.domain.budgets import Account, Amounts, Use
+from reference_server.domain.budgets import UNLIMITED, Account, Amounts, Use
 from reference_server.domain.errors import Failure, RefusedError
 
 
@@ -39,7 +39,7 @@ class Sessions:
         self._ttl_ms = ttl_ms
         self._turns_max = turns_max
         self._sessions_max = sessions_max
-        self._budget = budget or Amounts()
+        self._budget = budget or UNLIMITED
         self._by_id: OrderedDict[str, Session] = OrderedDict()
 
     def limit(self, *, ttl_ms: int, turns_max: int, sessions_max: int, budget: Amounts) -> None:
@@ -83,8 +83,8 @@ class Sessions:
         Source: ORCH-3099, OC-CORE-1023.
         """
         session = self.get(session_id, now_ms)
-        account = session.account if session else Account(self._budget)
-        kind = account.lacking(most)
+        left = session.account.remaining() if session else self._budget
+        kind = left.lacking(most)
         if kind is None:
             return
         raise RefusedError(
@@ -100,7 +100,7 @@ class Sessions:
     def remaining(self, session_id: str) -> Amounts:
         """What the session's tasks may still reserve; all None where it has no budgets, or is gone."""
         session = self._by_id.get(session_id)
-        return session.account.remaining() if session else Amounts()
+        return session.account.remaining() if session else UNLIMITED
 
     def reserve(self, session_id: str, task_id: str, most: Use) -> None:
         """Set aside what an admitted task may use."""

@@ -67,7 +67,8 @@ class TaskRequest:
     @property
     def tokens_expected(self) -> int:
         """The caller's own estimate of its answer, else the most it may be; 1 of work for what gives no tokens."""
-        return min(self.expected_tokens or self.tokens_out_most, self.tokens_out_most) or 1
+        most = self.tokens_out_most
+        return min(self.expected_tokens or most, most) or 1
 
     @property
     def tokens_out_most(self) -> int:

@@ -91,11 +91,12 @@ class Policies:
 
     def __init__(self, plugins: Iterable[Hooked] = ()) -> None:
         self._plugins = tuple(plugins)
+        self._asked = frozenset(hook for hooked in self._plugins for hook in hooked.hooks)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="policy")
 
     def asks(self, hook: Hook) -> bool:
         """Some plugin is asked at this hook."""
-        return any(hook in hooked.hooks for hooked in self._plugins)
+        return hook in self._asked
 
     async def require_admission(self, request: TaskRequest, pool: Pool) -> None:
         """Ask whether a task may be admitted.

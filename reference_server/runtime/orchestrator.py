@@ -314,7 +314,7 @@ class Orchestrator:
                     case _:
                         if isinstance(effect, PoolChanged) and (effect.kind, effect.phase) == ("drain", "drained"):
                             self._drained(self.core.pools[effect.pool_id])
-                        if isinstance(effect, TaskStarted | TaskFinished):
+                        if isinstance(effect, (TaskStarted, TaskFinished)):
                             self.readers.wake(effect.task.id)
                         for observer in self._observers:
                             observer.observe(effect, at_ms)
@@ -388,9 +388,9 @@ class Orchestrator:
     async def _tokens_in(self, request: TaskRequest) -> list[int]:
         """Count the tokens of each input: by an upper bound where that is enough, else by the pool's own engine."""
         bound, tokens_out = [admission.size_of(text) for text in request.inputs], request.tokens_out_most
-        if self.core.find_repeat(request) is not None:
-            return bound
         if admission.longest(request, bound) + tokens_out <= request.ctx or tokens_out >= request.ctx:
+            return bound
+        if self.core.find_repeat(request) is not None:
             return bound
         try:
             pool = self.core.route(request, now_ms())

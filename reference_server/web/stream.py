@@ -34,8 +34,8 @@ async def stream(request: web.Request) -> web.StreamResponse:
     """Send the task's frames until its terminal one."""
     task = task_of(request)
     start = first_frame_of(request, task)
-    http = request.app[CONFIG].config.http
-    with request.app[ORCHESTRATOR].open_reader(task, start=start) as reader:
+    http, orchestrator = request.app[CONFIG].config.http, request.app[ORCHESTRATOR]
+    with orchestrator.open_reader(task, start=start) as reader:
         if reader.is_done:
             return web.Response(status=204)  # WHATWG: 204 tells an EventSource to stop reconnecting
         response = web.StreamResponse(
@@ -44,7 +44,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
                 "Cache-Control": "no-store",
                 "X-Accel-Buffering": "no",
                 CORRELATION: request[CORRELATION_KEY],
-                **budget_headers(request, task),
+                **budget_headers(orchestrator.core.sessions.remaining(task.request.session_id)),
             }
         )
         transport, connection = request.transport, request.protocol

@@ -11,6 +11,7 @@ from aiohttp import web
 from contracts.models.data import AdmissionResponse
 from contracts.models.data import Task as TaskBody
 from reference_server.domain import frames
+from reference_server.domain.budgets import Amounts
 from reference_server.domain.task import Task
 from reference_server.web import body
 from reference_server.web.artifacts import address, trace_of
@@ -52,20 +53,21 @@ def task_of(request: web.Request) -> Task:
 async def submit(request: web.Request) -> web.Response:
     """Admit a task: 202 with its place in the queue."""
     wanted = body.task_request(await body.read(request, TaskBody), correlation_id=request[CORRELATION_KEY])
-    task = await request.app[ORCHESTRATOR].submit(wanted)
+    orchestrator = request.app[ORCHESTRATOR]
+    task = await orchestrator.submit(wanted)
     admission = AdmissionResponse(
         task_id=task.id,
         queue_position=task.queue_position,
         predicted_start_ms=task.predicted_start_ms,
         backoff_ms=task.backoff_ms,
     )
-    headers = {"Content-Type": "application/json; charset=utf-8", **budget_headers(request, task)}
+    left = orchestrator.core.sessions.remaining(task.request.session_id)
+    headers = {"Content-Type": "application/json; charset=utf-8", **budget_headers(left)}
     return web.Response(body=_json.encode(admission), status=202, headers=headers)
 
 
-def budget_headers(request: web.Request, task: Task) -> dict[str, str]:
-    """What is left of the budgets of the task's session, for those that it has (OC-CTRL-2068)."""
-    left = request.app[ORCHESTRATOR].core.sessions.remaining(task.request.session_id)
+def budget_headers(left: Amounts) -> dict[str, str]:
+    """What is left of a session's budgets, for those that it has (OC-CTRL-2068)."""
     named = {
         "X-Budget-Tokens-Remaining": left.tokens,
         "X-Budget-Time-Remaining-Ms": left.time_ms,
