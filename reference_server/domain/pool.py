@@ -132,7 +132,7 @@ class Pool:
 
     @property
     def has_free_slot(self) -> bool:
-        return any(r.slots_free for r in self.ready_replicas)
+        return any(r.state == "ready" and r.slots_free for r in self.replicas.values())
 
     def has_room(self, ctx: int) -> bool:
         """A task of this context would start at once if none waited before it."""

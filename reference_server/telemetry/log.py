@@ -172,23 +172,23 @@ class TaskLog:
         LINES.msg(_json.encode(line))
 
     def _line(self, event: str, task: Task, at_ms: int) -> dict[str, object]:
-        pool = self._core.pools[task.pool_id]
+        pool, request = self._core.pools[task.pool_id], task.request
         queue_ended_ms = task.started_ms if task.started_ms is not None else at_ms
         decode_ms = None if task.started_ms is None else (task.ended_ms or at_ms) - task.started_ms
         return {
             "event": event,
             "level": "info",
-            "timestamp": f"{datetime.now(UTC).replace(tzinfo=None).isoformat()}Z",
-            "job_id": task.id,
-            "session_id": task.request.session_id,
-            "correlation_id": task.request.correlation_id,
+            "timestamp": datetime.now(UTC),
+            "job_id": request.task_id,
+            "session_id": request.session_id,
+            "correlation_id": request.correlation_id,
             "engine": pool.engine,
             "engine_version": pool.engine_version,
             "pool_id": pool.id,
             "replica_id": task.replica_id,
             "model_id": pool.model_ref,
             "quant": None,
-            "ctx": task.request.ctx,
+            "ctx": request.ctx,
             "kv_warmth": task.kv_warm,
             "queue_position": task.queue_position,
             "predicted_start_ms": task.predicted_start_ms,
