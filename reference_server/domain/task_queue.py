@@ -61,7 +61,7 @@ class TaskQueue:
         self._tokens: dict[Priority, int] = {"interactive": 0, "batch": 0}
 
     def __len__(self) -> int:
-        return sum(map(len, self._lanes.values()))
+        return len(self._lanes["interactive"]) + len(self._lanes["batch"])
 
     def depth(self, priority: Priority) -> int:
         """How many wait in one lane."""

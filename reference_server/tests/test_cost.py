@@ -40,7 +40,7 @@ from reference_server.web.outlet import Outlet
 from reference_server.web.server import EnvelopeRunner, build
 from reference_server.web.tests.test_stream import Client
 
-ADMISSION_MAX = 9_000
+ADMISSION_MAX = 8_200
 TOKEN_MAX = 860
 TOKEN_OF_MANY_MAX = 220
 TOKEN = "api-token"
