@@ -24,6 +24,7 @@ from chaos.run import run
 from chaos.shrink import shrink
 from chaos.stage import Options, UsageError
 from chaos.workloads.registry import WORKLOADS
+from harness import leftovers
 from harness.conform import interrupted_by_sigterm
 from harness.registry.evidence import report as emit
 from harness.target import CannotRunError, split
@@ -97,7 +98,7 @@ def chaos(
     console.print(f"seed {seed}, workload {workload}, folder {folder}")
     try:
         options.engine_kind  # noqa: B018 - says so before anything is started when the options contradict each other
-        with interrupted_by_sigterm():
+        with interrupted_by_sigterm(), leftovers.watched() as left:
             verdict = run(options, folder, lambda line: console.print(escape(line)))
     except UsageError as error:
         raise typer.BadParameter(str(error)) from None
@@ -109,7 +110,7 @@ def chaos(
         raise typer.Exit(EXIT_COULD_NOT_RUN) from None
     records = record.read(folder / "history.jsonl")
     emit(evidence(Facts(records), verdict))
-    _finish(console, verdict, write_report(folder, records, verdict), as_json=as_json)
+    _finish(console, verdict, write_report(folder, records, verdict, left), as_json=as_json)
 
 
 @app.command()
@@ -176,18 +177,21 @@ def _finish(console: Console, verdict: Verdict, report: dict[str, Any], *, as_js
         console.print(escape("\n".join(f"  {line}" for line in str(finding.violation).splitlines())))
     if len(verdict.findings) > SHOWN_MAX:
         console.print(f"and {len(verdict.findings) - SHOWN_MAX} more findings")
+    left = report.get("left_behind", [])
+    for one in left:
+        console.print(f"[bold red]left behind[/], and ended: {one['pid']} {escape(one['command'])}")
     for doubt in verdict.doubts:
         console.print(f"[yellow]unknown[/]: {escape(doubt)}")
     if "folder" in report:
         folder = report["folder"]
         console.print(f"{report['tasks']} tasks, {report['accepted']} accepted; report: {folder}/report.html")
-        if verdict.outcome != "pass":
+        if verdict.outcome != "pass" or left:
             console.print(f"repeat the run        {escape(report['repeat'])}")
             console.print(f"judge its record      llama-orch chaos replay {folder}/history.jsonl")
     console.print(f"[{STYLES[verdict.outcome]}]{verdict.outcome}[/]")
     if as_json:
         typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
-    raise typer.Exit(EXIT_PASS if verdict.outcome == "pass" else EXIT_FAIL)
+    raise typer.Exit(EXIT_PASS if verdict.outcome == "pass" and not left else EXIT_FAIL)
 
 
 def _chosen(known: Any, name: str, what: str) -> Any:

@@ -8,6 +8,7 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -24,6 +25,7 @@ from determinism.run import Run
 from determinism.seeds import COUNT, Case, case_of, cases
 from determinism.settings import ENGINES, STARTED_HERE, Setup
 from determinism.verdict import CHECKS
+from harness import leftovers
 from harness.conform import EXIT_COULD_NOT_RUN, interrupted_by_sigterm
 from harness.outcome import NotApplicableError
 from harness.stand_in import REQUIRE_ENV, is_real_required, why_stand_in
@@ -131,19 +133,21 @@ def _run(options: Options, gpu: int | None, files: dict[str, Path | None], *, is
             progress=shown.progress,
         )
         try:
-            run.engines = _required_real(bench.start().target)
-            for verdict in run:
-                shown.show(verdict)
+            with leftovers.watched() as run.left_behind, ExitStack() as stack:
+                stack.callback(bench.stop)
+                stack.callback(shown.close)
+                run.engines = _required_real(bench.start().target)
+                for verdict in run:
+                    shown.show(verdict)
+            for one in run.left_behind:
+                console.print(f"left behind, and ended: {one}", style="bold red", markup=False, soft_wrap=True)
             code = run.exit_code
         except (CannotRunError, NotApplicableError) as error:
             console.print(f"could not run: {error}", markup=False, soft_wrap=True)
             code = EXIT_COULD_NOT_RUN
         except KeyboardInterrupt:
-            console.print("interrupted: stopping server and engines")
+            console.print("interrupted; server and engines are stopped")
             code = EXIT_COULD_NOT_RUN
-        finally:
-            shown.close()
-            bench.stop()
     if run.verdicts:
         report_evidence(run, command=command)
         _write(run, files, command=command, suffix=f"-gpu{gpu}" if is_one_of_many else "")

@@ -15,6 +15,7 @@ from determinism.recording import Recording
 from determinism.replay import Decoding, Orchestrated
 from determinism.seeds import Case
 from determinism.verdict import CHECKS, Evidence, Verdict
+from harness import leftovers
 from harness.engines.direct import EngineDoesNotTellError
 from harness.outcome import HangError, Outcome
 
@@ -36,6 +37,7 @@ class Run:
         checks: which to run; `replicas` always is, as the baseline of all others.
         wanted: how many replicas there have to be; None = as many as there are.
         engines: the server's, as its capabilities describe them; for the report.
+        left_behind: processes that still ran when everything was stopped.
     """
 
     bench: Bench
@@ -44,6 +46,7 @@ class Run:
     wanted: int | None = None
     progress: Progress = lambda *_: None
     engines: list[dict[str, Any]] = field(default_factory=list)
+    left_behind: list[leftovers.LeftBehind] = field(default_factory=list)
     evidence: Evidence = field(init=False)
     verdicts: list[Verdict] = field(default_factory=list)
 
@@ -53,8 +56,8 @@ class Run:
 
     @property
     def exit_code(self) -> int:
-        """1 when something did not hold."""
-        return int(any(verdict.outcome.is_failure for verdict in self.verdicts))
+        """1 when something did not hold, or was left behind."""
+        return int(bool(self.left_behind) or any(verdict.outcome.is_failure for verdict in self.verdicts))
 
     def __iter__(self) -> Iterator[Verdict]:
         """Run, and give each verdict as soon as it is there."""

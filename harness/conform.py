@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ EXIT_OF_PYTEST = {
     5: EXIT_USAGE,  # nothing was selected
     6: EXIT_FAIL,  # more warnings than allowed
 }
+INTERRUPTED = 2
 
 # Plugins that somebody has installed beside us run in no conformance run, whose own are in conform.ini.
 ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
@@ -145,12 +145,12 @@ def run(selection: Selection, listeners: Sequence[Listener], *, gaps: Mapping[st
         gaps: checks that are known to fail, with the reason; one that passes fails the run.
 
     Returns:
-        The exit code: 0 all held, 1 something did not, 2 wrong usage, 3 could not run, could not judge, or was
-        interrupted.
+        The exit code: 0 all held, 1 something did not, or left a process behind, 2 wrong usage, 3 could not run, could
+        not judge, or was interrupted.
     """
     result = Result(gaps=dict(gaps or {}))
     read_end, write_end = os.pipe()
-    mark = uuid.uuid4().hex
+    mark = leftovers.new_mark()
     with tempfile.TemporaryFile() as log:
         child = subprocess.Popen(
             [*command(selection), "--events-fd", str(write_end)],
@@ -158,14 +158,19 @@ def run(selection: Selection, listeners: Sequence[Listener], *, gaps: Mapping[st
             stdout=log,
             stderr=subprocess.STDOUT,
             pass_fds=(write_end,),
-            env={**os.environ, **ALONE, leftovers.MARK_ENV: mark},
+            env={**os.environ, **ALONE, **leftovers.environment(mark)},
             start_new_session=True,  # a Ctrl-C reaches us alone, and is passed on once
         )
         os.close(write_end)
         with interrupted_by_sigterm(), os.fdopen(read_end, encoding="utf-8") as lines:
             was_interrupted = _follow(child, lines, [result, *listeners])
             code = EXIT_COULD_NOT_RUN if was_interrupted else EXIT_OF_PYTEST.get(child.wait(), EXIT_COULD_NOT_RUN)
-        leftovers.end(mark)
+            if was_interrupted or child.returncode not in EXIT_OF_PYTEST.keys() - {INTERRUPTED}:
+                leftovers.end(mark)
+            elif left := leftovers.end(mark, leave_s=leftovers.LEAVE_S):
+                event = {"event": "left_behind", "processes": [one.row for one in left]}
+                for listener in (result, *listeners):
+                    listener.take(event)
         log.seek(0)
         text = log.read().decode("utf-8", "replace")
     code = exit_code(code, result)
@@ -180,7 +185,7 @@ def exit_code(code: int, result: Result) -> int:
         return code
     if not result.finished:
         return EXIT_COULD_NOT_RUN if code == EXIT_FAIL else code  # pytest itself has come to grief
-    if result.failures or result.closed_gaps:
+    if result.failures or result.closed_gaps or result.left_behind:
         return EXIT_FAIL
     return EXIT_COULD_NOT_RUN if result.counts[Outcome.UNKNOWN] else EXIT_PASS
 

@@ -4,7 +4,7 @@ Loaded with `-p harness.pytest_plugin`. Kept light: nothing heavy is imported be
 
 A scenario passes when its steps do, when it has sent and asserted something at all, and when nothing that it recorded
 breaks a universal rule (`harness.checks.judge`). Every test with a `req` mark leaves its evidence
-(`harness.registry.evidence`).
+(`harness.registry.evidence`). A session that leaves a process behind fails (`harness.leak_hooks`).
 """
 
 import inspect
@@ -20,7 +20,7 @@ from harness.outcome import LateError, Outcome, UnknownError
 from harness.registry.check import PROFILES
 from harness.stash import ASSERTED, EMPTY_STEPS, FAILED_STEP, HISTORY
 
-pytest_plugins = ("harness.fixtures", "harness.registry.pytest_hooks")
+pytest_plugins = ("harness.fixtures", "harness.registry.pytest_hooks", "harness.leak_hooks")
 
 REQUIREMENT_TAG = ("ORCH-", "OC-", "HME-")
 

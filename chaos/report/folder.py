@@ -1,6 +1,7 @@
 """What a run leaves in its folder beside its history: report.json, report.html, two scrapes, and short histories."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,18 @@ from chaos.judge import CHECKS, Verdict
 from chaos.record import Record
 from chaos.report.page import page
 from chaos.shrink import shrink
+from harness.leftovers import LeftBehind
 
 SHRUNK_MAX = 3  # one of a rule: what one defect breaks, it breaks many times
 
 
-def write_report(folder: Path, records: list[Record], verdict: Verdict) -> dict[str, Any]:
+def write_report(
+    folder: Path, records: list[Record], verdict: Verdict, left: Sequence[LeftBehind] = ()
+) -> dict[str, Any]:
     """Write everything.
+
+    Args:
+        left: processes that outlived the run.
 
     Returns:
         What report.json holds.
@@ -32,6 +39,7 @@ def write_report(folder: Path, records: list[Record], verdict: Verdict) -> dict[
         "doubts": list(verdict.doubts),
         "faults_seen": [{k: v for k, v in r.items() if k != "kind"} for r in facts.of("fault")],
         "findings": [{**asdict(finding), "shrunk": shrunk.get(finding.rule)} for finding in verdict.findings],
+        "left_behind": [one.row for one in left],
         "folder": str(folder),
     }
     (folder / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -89,6 +90,23 @@ def test_a_run_leaves_its_evidence_and_the_command_that_repeats_it(tmp_path: Pat
     page = (tmp_path / "report.html").read_text()
     assert ("<svg" in page, "http://" in page.replace("http://www.w3.org/2000/svg", "")) == (True, False)
     assert "LLORCH" not in (tmp_path / "history.jsonl").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.req("OC-TEST-7046", "OC-TEST-7006")
+def test_a_server_that_leaves_a_child_behind_fails_the_run(tmp_path: Path) -> None:
+    server = f"{sys.executable} -m reference_server serve --config {{config}} --state-dir {{state}} --port 0"
+    launch = shlex.join(["sh", "-c", f"setsid sleep 617 >/dev/null 2>&1 & exec {server}"])
+    arguments = ["--seed", "5", *SHORT, "--launch", launch, "--out", str(tmp_path), "--json"]
+    done = subprocess.run([*CHAOS, *arguments], check=False, capture_output=True, text=True)
+
+    report = json.loads(done.stdout)
+    assert (1, "pass") == (done.returncode, report["outcome"]), done.stderr
+    (left,) = json.loads((tmp_path / "report.json").read_text())["left_behind"]
+    assert "sleep 617" == left["command"]
+    assert f"left behind, and ended: {left['pid']} sleep 617" in done.stderr
+    assert not is_alive(left["pid"])
 
 
 @pytest.mark.slow

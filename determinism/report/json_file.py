@@ -21,6 +21,7 @@ def as_json(run: Run, *, command: str) -> dict[str, Any]:
         "suite": "determinism",
         "command": command,
         "exit_code": run.exit_code,
+        "left_behind": [one.row for one in run.left_behind],
         "seeds": len(run.cases),
         "engines": run.engines,
         "identities": sorted({str(recording.identity) for recording in recordings}),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -16,6 +17,8 @@ from determinism.lab import Bench
 from determinism.report.json_file import as_json
 from determinism.run import Run
 from determinism.seeds import cases
+from harness import leftovers
+from harness.target import Target
 
 CLI = [sys.executable, "-m", "determinism"]
 
@@ -78,6 +81,29 @@ def test_a_run_writes_its_files_and_its_evidence(tmp_path: Path) -> None:
     assert str(seed) in (tmp_path / "r.html").read_text()
     lines = [json.loads(line) for line in evidence.read_text().splitlines()]
     assert {"determinism/replicas", "determinism/pinned"} == {line["check"] for line in lines}
+
+
+@pytest.mark.req("OC-TEST-7046", "OC-TEST-7006")
+def test_a_process_that_outlives_the_run_fails_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    plain = cli._required_real
+
+    def planted(target: Target) -> list[dict[str, Any]]:
+        started.append(subprocess.Popen(["/bin/sleep", "617"], start_new_session=True))
+        return plain(target)
+
+    monkeypatch.setattr(leftovers, "LEAVE_S", 1.0)
+    monkeypatch.setattr(cli, "_required_real", planted)
+    arguments = ["--engine", "mock", "--seeds", "1", "--tokens", "8", "--check", "replicas"]
+    result = CliRunner().invoke(cli.app, [*arguments, "--json", str(tmp_path / "r.json")])
+
+    (child,) = started
+    assert -signal.SIGKILL == child.wait(timeout=5)
+    assert 1 == result.exit_code, result.output
+    assert f"left behind, and ended: {child.pid} /bin/sleep 617" in result.output
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert (1, {"PASS"}) == (report["exit_code"], {check["outcome"] for check in report["checks"]})
+    assert [{"pid": child.pid, "command": "/bin/sleep 617"}] == report["left_behind"]
 
 
 @pytest.mark.req("ORCH-1102")

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from harness import leftovers
 from harness.conform import EXIT_COULD_NOT_RUN, EXIT_FAIL, EXIT_PASS, interrupted_by_sigterm
 from harness.engines.direct import DirectEngine, EngineDoesNotTellError, direct
 from harness.engines.real_llamacpp import RealLlama, installed
@@ -60,6 +61,7 @@ def run(options: Options) -> int:
     try:
         with ExitStack() as stack, console.status("starting") as status:
             stack.enter_context(interrupted_by_sigterm())
+            left = stack.enter_context(leftovers.watched())
             target, engines = _started(options, stack)
             require_real(target, engines)
             facts = observe(target, engines, name=options.engine, tell=status.update)
@@ -70,12 +72,14 @@ def run(options: Options) -> int:
         console.print("interrupted; server and engine are stopped")
         return EXIT_COULD_NOT_RUN
     verdicts = list(prove(facts))
-    code = EXIT_FAIL if any(verdict.outcome.is_failure for verdict in verdicts) else EXIT_PASS
+    code = EXIT_FAIL if left or any(verdict.outcome.is_failure for verdict in verdicts) else EXIT_PASS
     _show(console, facts, verdicts, options, code)
+    for one in left:
+        console.print(f"left behind, and ended: {one}", style="bold red", highlight=False, markup=False, soft_wrap=True)
     _report(verdicts, options)
     if options.json_file is not None:
-        text = json.dumps(as_json(facts, verdicts, code=code, command=options.command), indent=2, ensure_ascii=False)
-        options.json_file.write_text(text + "\n", encoding="utf-8")
+        told = as_json(facts, verdicts, left, code=code, command=options.command)
+        options.json_file.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return code
 
 
@@ -94,13 +98,16 @@ def require_real(target: Target, engines: Sequence[DirectEngine]) -> None:
             raise CannotRunError(f"{REQUIRE_ENV} forbids stand-ins, and {engine.url} is one: it calls itself {version}")
 
 
-def as_json(facts: Facts, verdicts: Sequence[Verdict], *, code: int, command: str) -> dict[str, Any]:
+def as_json(
+    facts: Facts, verdicts: Sequence[Verdict], left: Sequence[leftovers.LeftBehind], *, code: int, command: str
+) -> dict[str, Any]:
     """Verdicts, and what they were come to from."""
     return {
         "schema_version": SCHEMA_VERSION,
         "suite": "haiku",
         "command": command,
         "exit_code": code,
+        "left_behind": [one.row for one in left],
         "checks": [
             {
                 "id": f"haiku/{v.check}",

@@ -77,6 +77,9 @@ class ConsoleReport:
         self._print_not_applicable()
         for check in result.closed_gaps:
             self._console.print(f"[bold red]closed gap[/]: {check} passes; remove its line", highlight=False)
+        for one in result.left_behind:
+            told = f"[bold red]left behind[/], and ended: {one['pid']} {escape(one['command'])}"
+            self._console.print(told, highlight=False, soft_wrap=True)
         for name, figure in result.figures.items():
             of = f"median {figure['median']:g} (at most {figure['max']:g}, {figure['count']:g} checks)"
             self._console.print(f"[dim]figure[/] {name:30} {of}", highlight=False)

@@ -7,6 +7,7 @@
 {"event": "finished", "id", "outcome", "message", "violations": [{"req", "expected", "actual", "at"} …],
     "trace": [text …], "duration_ms", "figures": {name: number}}
 {"event": "stopped", "message"}                                  the run cannot go on
+{"event": "left_behind", "processes": [{"pid", "command"} …]}    written by whoever started the run, after its end
 
 With workers (pytest-xdist) only their controller writes. It has collected nothing itself: the plan comes from a worker
 in a file, and what a worker knows of the server on its first report.

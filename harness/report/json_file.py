@@ -31,6 +31,7 @@ def as_json(result: Result, *, exit_code: int, options: list[str], implementatio
         "figures": result.figures,
         "gaps": result.gaps,
         "closed_gaps": result.closed_gaps,
+        "left_behind": result.left_behind,
         "scenarios": [
             {
                 **asdict(entry.scenario),

@@ -52,11 +52,13 @@ def page(report: Mapping[str, Any]) -> str:
 def _failures(report: Mapping[str, Any]) -> Iterator[str]:
     silent = (Outcome.PASS, Outcome.NOT_APPLICABLE)
     shown = [entry for entry in report["scenarios"] if entry["outcome"] not in silent]
-    closed = report["closed_gaps"]
-    if shown or closed:
+    closed, left = report["closed_gaps"], report["left_behind"]
+    if shown or closed or left:
         yield "<h2>What did not pass</h2>"
     for check in closed:
         yield f"<p>Known gap that has closed: <code>{escape(check)}</code>. Remove its line.</p>"
+    for one in left:
+        yield f"<p>Left behind by the run, and ended: <code>{one['pid']} {escape(one['command'])}</code></p>"
     for entry in shown:
         yield f'<article><h3><span class="v {entry["outcome"]}">{entry["outcome"]}</span> '
         yield f"{escape(entry['feature'])}: {escape(entry['title'])}</h3>"

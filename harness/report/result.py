@@ -79,6 +79,7 @@ class Result:
         target: `url`, and the rows of its capabilities; empty until the server is known.
         stopped: why the run could not go on.
         gaps: checks that are known to fail, and why.
+        left_behind: `pid` and `command` of each process that outlived the run, which fails because of it.
     """
 
     planned: dict[str, Planned] = field(default_factory=dict)
@@ -86,6 +87,7 @@ class Result:
     target: dict[str, Any] = field(default_factory=dict)
     stopped: str = ""
     gaps: dict[str, str] = field(default_factory=dict)
+    left_behind: list[dict[str, Any]] = field(default_factory=list)
 
     def take(self, event: dict[str, Any]) -> None:
         """Take in one event."""
@@ -97,6 +99,8 @@ class Result:
                 self.target = target
             case {"event": "stopped", "message": message}:
                 self.stopped = message
+            case {"event": "left_behind", "processes": processes}:
+                self.left_behind = processes
             case {"event": "finished", "id": identifier, "outcome": outcome, **rest}:
                 finished = Finished(
                     scenario=self.planned[identifier],

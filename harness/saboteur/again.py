@@ -25,6 +25,8 @@ class _Into:
             self.matrix.plan(self.result.planned.values())
         elif event["event"] == "finished":
             self.matrix.take(self.result.finished[-1])
+        elif event["event"] == "left_behind":
+            self.matrix.left_behind += self.result.left_behind
 
     def close(self, exit_code: int, log: str) -> None:
         """Nothing is shown of it."""

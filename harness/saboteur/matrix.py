@@ -11,6 +11,7 @@ Source: OC-TEST-7027.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from harness import requirements
 from harness.outcome import Outcome
@@ -54,6 +55,7 @@ class Matrix:
         checks: every check that was to run, by id.
         off_wire: checks that no defect on the wire can fail, with the reason.
         is_whole: every defect was to be planted: only then a check that has found nothing can be told.
+        left_behind: `pid` and `command` of each process that outlived the runs.
     """
 
     defects: Mapping[str, Defect]
@@ -64,6 +66,7 @@ class Matrix:
     not_judged: dict[str, str] = field(default_factory=dict)
     not_applicable: dict[str, str] = field(default_factory=dict)
     checks: dict[str, Planned] = field(default_factory=dict)
+    left_behind: list[dict[str, Any]] = field(default_factory=list)
 
     def plan(self, planned: Iterable[Planned]) -> None:
         """Take in what is to run."""
@@ -98,6 +101,7 @@ class Matrix:
         self.not_judged = {check: why for check, why in self.not_judged.items() if check not in again.checks}
         self.not_judged |= again.not_judged
         self.harmed |= again.harmed
+        self.left_behind += again.left_behind
         for defect, row in again.rows.items():
             before = self.rows.setdefault(defect, {})
             before |= {check: cell for check, cell in row.items() if check not in before or not before[check].found}

@@ -40,6 +40,7 @@ def _wrong(proof: Mapping[str, Any]) -> Iterator[str]:
         "Never planted": proof["never_fired"],
         "Red without a defect": proof["red_without_defect"],
         "Checks that found nothing": dict.fromkeys(proof["checks_that_find_nothing"], ""),
+        "Left behind, and ended": {str(one["pid"]): one["command"] for one in proof["left_behind"]},
     }
     for title, rows in listed.items():
         if rows:

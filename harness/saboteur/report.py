@@ -59,6 +59,8 @@ class ProofReport:
                 pair = (found.group(1) if found else CONTROL, entry.scenario.check)
                 self.duration_ms[pair] = self.duration_ms.get(pair, 0) + entry.duration_ms
                 self._tell(*pair)
+            case "left_behind":
+                self._matrix.left_behind += self._result.left_behind
 
     def close(self, exit_code: int, log: str) -> None:
         """The run is over; what it has shown is told by `conclude`."""
@@ -106,8 +108,8 @@ class ProofReport:
 
 
 def exit_code_of(matrix: Matrix) -> int:
-    """0 proved; 1 a defect survived or a check has found none; 3 a defect was not planted, or nobody could tell."""
-    if matrix.survivors or matrix.idle or matrix.harmed or matrix.stale:
+    """0 proved; 1 a defect survived, a check has found none or a process was left; 3 not planted, or nobody can tell."""
+    if matrix.survivors or matrix.idle or matrix.harmed or matrix.stale or matrix.left_behind:
         return EXIT_FAIL
     is_told = matrix.planted and not (matrix.never_fired or matrix.not_judged or matrix.undecided)
     return EXIT_PASS if is_told else EXIT_COULD_NOT_RUN
@@ -153,6 +155,8 @@ def summary(matrix: Matrix) -> Iterator[str]:
         yield f"[bold red]red without a defect[/]  {check}: {escape(why.splitlines()[0])}"
     yield from (f"[bold red]finds nothing[/]  {check}: a MUST check that no defect can fail" for check in matrix.idle)
     yield from (f"[bold red]is on the wire[/]  {check}: take it out of off_wire.yaml" for check in matrix.stale)
+    for one in matrix.left_behind:
+        yield f"[bold red]left behind[/], and ended: {one['pid']} {escape(one['command'])}"
     worked = {cell.check for cell in matrix.cells if cell.by_step}
     yield (
         f"\n{len(matrix.planted)} planted, {len(matrix.killed)} killed by a check of their own requirement, "
@@ -166,6 +170,7 @@ def as_json(matrix: Matrix, *, exit_code: int) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "exit_code": exit_code,
+        "left_behind": matrix.left_behind,
         "is_whole": matrix.is_whole,
         "planted": matrix.planted,
         "killed": matrix.killed,

@@ -1,6 +1,7 @@
 """`llama-orch haiku`: usage, and stand-ins that are refused by what they say of themselves."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,10 +10,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from harness import cli
+from harness import cli, leftovers
 from harness.engines.llamacpp import LlamaCppFormat
 from harness.engines.script import Script
 from harness.engines.stand_in import stand_in
+from harness.haiku import run
+from harness.haiku.facts import Facts
+from harness.haiku.tests.test_proof import HONEST
 from harness.target import REFERENCE_SERVER, Servers, pool_settings
 
 CLI = [sys.executable, "-c", "from harness.cli import main; main()", "haiku"]
@@ -38,6 +42,28 @@ def test_usage(arguments: list[str], code: int, says: str) -> None:
     result = CliRunner().invoke(cli.app, ["haiku", *arguments])
 
     assert (code, True) == (result.exit_code, says in result.output), result.output
+
+
+@pytest.mark.req("OC-TEST-7046", "OC-TEST-7006")
+def test_a_process_that_outlives_the_run_fails_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def planted(*_: object, **__: object) -> Facts:
+        started.append(subprocess.Popen(["/bin/sleep", "617"], start_new_session=True))
+        return HONEST
+
+    monkeypatch.setattr(leftovers, "LEAVE_S", 0.1)
+    monkeypatch.setattr(run, "observe", planted)
+    arguments = ["--url", "http://x", "--engine-url", "http://y", "--json", str(tmp_path / "r.json")]
+    result = CliRunner().invoke(cli.app, ["haiku", *arguments])
+
+    (child,) = started
+    assert -signal.SIGKILL == child.wait(timeout=5)
+    assert 1 == result.exit_code, result.output
+    assert f"left behind, and ended: {child.pid} /bin/sleep 617" in result.output
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert {"PASS"} == {check["outcome"] for check in report["checks"]}
+    assert (1, [{"pid": child.pid, "command": "/bin/sleep 617"}]) == (report["exit_code"], report["left_behind"])
 
 
 @pytest.fixture(scope="module")

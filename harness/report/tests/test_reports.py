@@ -129,6 +129,23 @@ def test_what_was_measured_is_in_every_report() -> None:
     assert '<code>error_ms</code><td class="n">4<td class="n">3.5' in page(report)
 
 
+@pytest.mark.req("OC-TEST-7046")
+def test_what_was_left_behind_fails_the_run_and_is_in_every_report() -> None:
+    left = [{"pid": 7, "command": "engine --port <1>"}]
+    events = [*EVENTS[:4], {"event": "left_behind", "processes": left}]
+    result = Result()
+    for event in events:
+        result.take(event)
+    report = as_json(result, exit_code=1, options=[], implementation={})
+
+    assert [1, 1, 2, 3] == [exit_code(of_pytest, result) for of_pytest in (0, 1, 2, 3)]
+    assert left == report["left_behind"]
+    assert "left behind, and ended: 7 engine --port <1>" in shown(events, code=1)
+    assert "<code>7 engine --port &lt;1&gt;</code>" in page(report)
+    schema = json.loads(files("contracts").joinpath("reports", "report.schema.json").read_text("utf-8"))
+    assert [] == [error.message for error in jsonschema_rs.validator_for(schema).iter_errors(report)]
+
+
 @pytest.mark.parametrize(
     ("events", "code", "log", "expected"),
     [

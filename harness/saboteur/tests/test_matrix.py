@@ -117,6 +117,19 @@ def test_the_page_and_the_text_show_who_found_what_and_what_nobody_found() -> No
     assert "finds nothing[/]  area/two" in text
 
 
+@pytest.mark.req("OC-TEST-7046")
+def test_a_process_that_was_left_behind_fails_a_proof_that_holds() -> None:
+    matrix = proof(ran(Outcome.FAIL))
+    assert 0 == exit_code_of(matrix)
+    again = proof()
+    again.left_behind.append({"pid": 7, "command": "engine <1>"})
+    matrix.settle(again)
+
+    assert 1 == exit_code_of(matrix)
+    assert "left behind[/], and ended: 7 engine <1>" in "\n".join(summary(matrix))
+    assert "<code>7</code> engine &lt;1&gt;" in page(as_json(matrix, exit_code=1))
+
+
 def test_the_page_takes_no_text_for_markup() -> None:
     matrix = proof(ran(Outcome.FAIL))
     matrix.harmed["area/one"] = "FAIL: <script>alert(1)</script>"
