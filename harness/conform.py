@@ -165,9 +165,13 @@ def run(selection: Selection, listeners: Sequence[Listener], *, gaps: Mapping[st
         with interrupted_by_sigterm(), os.fdopen(read_end, encoding="utf-8") as lines:
             was_interrupted = _follow(child, lines, [result, *listeners])
             code = EXIT_COULD_NOT_RUN if was_interrupted else EXIT_OF_PYTEST.get(child.wait(), EXIT_COULD_NOT_RUN)
-            if was_interrupted or child.returncode not in EXIT_OF_PYTEST.keys() - {INTERRUPTED}:
+            ended_by_itself = not was_interrupted and child.returncode in EXIT_OF_PYTEST.keys() - {INTERRUPTED}
+            try:
+                left = leftovers.end(mark, leave_s=leftovers.LEAVE_S if ended_by_itself else 0.0)
+            except KeyboardInterrupt:
                 leftovers.end(mark)
-            elif left := leftovers.end(mark, leave_s=leftovers.LEAVE_S):
+                code, ended_by_itself = EXIT_COULD_NOT_RUN, False
+            if ended_by_itself and left:
                 event = {"event": "left_behind", "processes": [one.row for one in left]}
                 for listener in (result, *listeners):
                     listener.take(event)

@@ -108,7 +108,7 @@ class ProofReport:
 
 
 def exit_code_of(matrix: Matrix) -> int:
-    """0 proved; 1 a defect survived, a check has found none or a process was left; 3 not planted, or nobody can tell."""
+    """0 proved; 1 a defect survived, a check has found none, a process was left; 3 not planted, or nobody can tell."""
     if matrix.survivors or matrix.idle or matrix.harmed or matrix.stale or matrix.left_behind:
         return EXIT_FAIL
     is_told = matrix.planted and not (matrix.never_fired or matrix.not_judged or matrix.undecided)
