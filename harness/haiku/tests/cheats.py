@@ -1,70 +1,58 @@
-"""Cheaters on the wire, in front of an honest server on a real engine."""
+"""Cheats on the wire, in front of an honest server on a real engine.
 
-import asyncio
-import json
-import re
-from collections.abc import AsyncIterator
+They are defects as those of `harness/saboteur/defects`, and two of them are taken from there. The others are registered
+nowhere: to see through them takes a real engine, which `llama-orch prove` has not.
+"""
 
-from harness.engines.direct import LlamaCppDirect
-from harness.haiku.observe import TOKENS
-from harness.tests.saboteurs import Event, Fault
+from collections.abc import Callable, Iterator
+from typing import Any
 
-
-def with_text(event: Event, text: str) -> Event:
-    """A token frame with another text."""
-    return {**event, "data": json.dumps({**json.loads(event["data"]), "t": text})}
+from harness.saboteur.defect import STREAM, Defect, Exchange, Kind, Stream, Wire
+from harness.saboteur.defects import DEFECTS
+from harness.saboteur.message import Frame, Request
 
 
-class CannedText(Fault):
-    """Its own answer to everything, with the indices of a real decode."""
-
-    async def events(self, events: AsyncIterator[Event]) -> AsyncIterator[Event]:
-        async for event in events:
-            yield with_text(event, " frog") if event["event"] == "token" else event
+def _cheat(kind: Kind, at: str, plant: Callable[..., Any]) -> Defect:
+    says = (plant.__doc__ or "").strip()
+    return Defect(plant.__name__.replace("_", "-"), ("OC-TEST-7065",), says, at, kind, plant)
 
 
-class EarlierAnswer(Fault):
-    """The first answer again, to everybody after."""
-
-    def __init__(self) -> None:
-        self._first: list[str] = []
-
-    async def events(self, events: AsyncIterator[Event]) -> AsyncIterator[Event]:
-        is_first, count = not self._first, 0
-        async for event in events:
-            if event["event"] != "token":
-                yield event
-            elif is_first:
-                self._first.append(json.loads(event["data"])["t"])
-                yield event
-            else:
-                yield with_text(event, self._first[count] if count < len(self._first) else "")
-                count += 1
+def earlier_answer(frame: Frame, stream: Stream) -> Iterator[Frame]:
+    """The first answer comes again, to everybody after."""
+    texts: dict[int, str] = stream.wire.memory.setdefault("texts", {})
+    if frame.event != "token":
+        yield frame
+    elif stream.number() == 0:
+        texts[frame.payload["i"]] = frame.payload["t"]
+        yield frame
+    else:
+        yield frame.having(t=texts.get(frame.payload["i"], ""))
 
 
-class LeavesTheNonceOut(Fault):
-    """A real decode of the real model, of a prompt that it has always ready."""
-
-    def __init__(self, engine_url: str) -> None:
-        self._engine = LlamaCppDirect(engine_url)
-
-    async def events(self, events: AsyncIterator[Event]) -> AsyncIterator[Event]:
-        own = await asyncio.to_thread(self._engine.decode, "A haiku about a queue:\n", seed=7, max_tokens=TOKENS, top=1)
-        pieces = iter(own.pieces)
-        async for event in events:
-            yield with_text(event, next(pieces, "")) if event["event"] == "token" else event
+def nonce_left_out(request: Request, wire: Wire) -> Exchange:
+    """The real model really decodes, but a prompt that is the same for everybody."""
+    request.set(prompt="A haiku about a queue:\n")
+    yield None
 
 
-class ImpossibleSpeed(Fault):
-    """Says that it has decoded everything in a millisecond."""
+def more_than_decoded(frame: Frame, stream: Stream) -> Iterator[Frame]:
+    """The last token comes twice, and is counted twice."""
+    if frame.event == "token":
+        stream.memory["last"] = frame
+    if frame.event == "end":
+        yield stream.memory["last"]
+        frame = frame.having(tokens_out=frame.payload["tokens_out"] + 1)
+    yield frame
 
-    async def events(self, events: AsyncIterator[Event]) -> AsyncIterator[Event]:
-        async for event in events:
-            yield {**event, "data": re.sub(r'"decode_ms":\d+', '"decode_ms":1', event["data"])}
+
+def impossible_speed(frame: Frame, stream: Stream) -> Iterator[Frame]:
+    """Everything was decoded in a millisecond, it is said."""
+    yield frame.having(decode_ms=1) if "decode_ms" in frame.payload else frame
 
 
-class CountersStand(Fault):
-    """Its metrics are those of a server that has done nothing."""
-
-    def body(self, path: str, body: bytes) -> bytes:
-        return re.sub(rb"(?m)^(tokens_\w+_total\{[^}]*\}) \S+$", rb"\1 0.0", body) if path == "/metrics" else body
+CANNED_TEXT = DEFECTS["seed-ignored"]
+COUNTERS_STAND = DEFECTS["tokens-are-not-counted"]
+EARLIER_ANSWER = _cheat("frames", STREAM, earlier_answer)
+NONCE_LEFT_OUT = _cheat("exchanges", "POST /v1/tasks", nonce_left_out)
+MORE_THAN_DECODED = _cheat("frames", STREAM, more_than_decoded)
+IMPOSSIBLE_SPEED = _cheat("frames", STREAM, impossible_speed)
