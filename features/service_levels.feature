@@ -14,6 +14,7 @@ Feature: Service levels
     Then it is refused with ADMISSION_REJECT
     And the policy label is "service-level"
     And the pool's health tells that it sheds load
+    And the status tells so of the pool, too
     And tasks_rejected_total has grown by 1 for ADMISSION_REJECT
 
   @OC-POOL-3017

@@ -103,6 +103,7 @@ class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
     ready: bool
     draining: bool
     experimental_cpu: bool | msgspec.UnsetType = msgspec.UNSET
+    shedding: bool | msgspec.UnsetType = msgspec.UNSET
     queue_full_policy: Literal["reject", "drop-lru", "shed-low-priority"]
     queues: tuple[QueueStatus, ...]
     replicas: tuple[ReplicaStatus, ...]

@@ -58,6 +58,13 @@ def health_tells_of_shedding(world: World) -> None:
     assert True is _health(world).get("shedding"), _health(world)
 
 
+@then("the status tells so of the pool, too")
+def the_status_tells_of_shedding(world: World) -> None:
+    rows = world.client.request("GET", "/v1/status").json["pools"]
+    (row,) = [row for row in rows if row["id"] == world.service.pool_id]
+    assert True is row.get("shedding"), row
+
+
 @then("the pool's health tells of no shedding")
 def health_tells_of_none(world: World) -> None:
     assert not _health(world).get("shedding"), _health(world)

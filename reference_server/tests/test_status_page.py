@@ -83,6 +83,21 @@ def test_it_shows_pools_queues_and_running_tasks_and_follows_them(page: Page, tm
         shows(page, "draining", at="[data-pool=first] h3")
 
 
+@pytest.mark.req("OC-POOL-3016")
+def test_it_shows_that_a_pool_sheds_load(page: Page, tmp_path: Path) -> None:
+    late, level = long_task(), {"queue_ms": 1, "percent": 100, "window_ms": 600_000, "tasks_min": 1}
+    with server("--config", configured(tmp_path, service_level=level)) as (_, url):
+        call(f"{url}/v1/tasks", long_task())
+        call(f"{url}/v1/tasks", late)
+        page.goto(url)
+        queue = page.locator("[data-pool=first] tr").filter(has_text="interactive queue")
+        expect(queue).to_contain_text("1 of 64", timeout=SOON_MS)
+        assert "sheds load" not in page.inner_text("body")
+
+        call(f"{url}/v1/tasks/{late['task_id']}/cancel", {}, method="POST")
+        shows(page, "sheds load", at="[data-pool=first] h3")
+
+
 def test_it_asks_for_the_token_and_keeps_it_in_no_store(page: Page, tmp_path: Path) -> None:
     with server("--config", configured(tmp_path), LLORCH_API_TOKEN="planted-7d1f") as (_, url):
         page.goto(url)

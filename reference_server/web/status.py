@@ -105,6 +105,8 @@ def _pool(pool: Pool, now: int) -> dict[str, object]:
     }
     if pool.experimental_cpu:
         shown["experimental_cpu"] = True
+    if pool.service_level.is_shedding:
+        shown["shedding"] = True
     if pool.last_error is not None:
         shown["last_error"] = pool.last_error
     if pool.operation is not None:

@@ -106,6 +106,13 @@ def shedding_is_not_shown(answer: Answer, request: Request, wire: Wire) -> None:
     answer.set(shedding=None)
 
 
+@answers("OC-POOL-3016", at="GET /v1/status")
+def shedding_is_missing_from_the_status(answer: Answer, request: Request, wire: Wire) -> None:
+    """The status does not say of any pool that it sheds load."""
+    if rows := (answer.json or {}).get("pools"):
+        answer.set(pools=[{name: value for name, value in row.items() if name != "shedding"} for row in rows])
+
+
 @answers("ORCH-3040", "OC-POOL-3017", at=TASKS)
 def interactive_tasks_are_shed(answer: Answer, request: Request, wire: Wire) -> None:
     """A pool that sheds load refuses interactive tasks, too."""
