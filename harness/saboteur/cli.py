@@ -4,7 +4,6 @@ Exit codes: 0 proved, 1 a defect survived or a check has found none, 2 wrong usa
 """
 
 import importlib
-import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -33,7 +32,7 @@ def prove(
         typer.Option("--full", help="Every check of the requirement that a defect breaks, not just enough of them."),
     ] = False,
     write_plan: Annotated[
-        bool, typer.Option("--write-plan", help="Write down which checks are enough, for the next proof.")
+        bool, typer.Option("--write-plan", help="Write down which checks are enough, when proved: for the next proof.")
     ] = False,
     all_checks: Annotated[
         bool, typer.Option("--all-checks", help="Run every check with every defect. Takes hours.")
@@ -66,7 +65,8 @@ def prove(
     from rich.console import Console
 
     from harness import requirements
-    from harness.conform import Selection, run
+    from harness.conform import EXIT_PASS, Selection, run
+    from harness.explain import scenarios
     from harness.saboteur import off_wire, plan
     from harness.saboteur.again import judge_again
     from harness.saboteur.defects import DEFECTS
@@ -89,8 +89,8 @@ def prove(
     if not chosen:
         reasons = [off_wire.load().why(name) or "no defect breaks it" for name in requirement or ()]
         raise typer.BadParameter(f"nothing to plant: {'; '.join(reasons)}")
-    if write_plan and (defect or requirement or defects_from):
-        raise typer.BadParameter("--write-plan needs every defect, and none beside them")
+    if write_plan and defects_from:
+        raise typer.BadParameter("--write-plan knows no defects but those of the saboteur")
     is_whole = len(chosen) >= total and not defect and not requirement
     matrix = Matrix(chosen, off_wire=off_wire.load().checks, is_whole=is_whole)
     report = ProofReport(Console(), matrix, json_file=json_file, html=html)
@@ -108,8 +108,9 @@ def prove(
         judge_again(matrix, selection, run)
     report.conclude()
     tell(matrix)
-    if write_plan and matrix.killed:
-        plan.FILE.write_text(json.dumps(plan.of(matrix, report.duration_ms), indent=1) + "\n", encoding="utf-8")
+    if write_plan and report.exit_code == EXIT_PASS:
+        known = plan.without_gone(plan.load(), DEFECTS, {scenario.check for scenario in scenarios()})
+        plan.FILE.write_text(plan.encoded(plan.of(matrix, report.duration_ms, known)), encoding="utf-8")
     raise typer.Exit(report.exit_code)
 
 

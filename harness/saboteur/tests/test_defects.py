@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from harness import requirements, trace
-from harness.saboteur import off_wire, plan
+from harness.saboteur import off_wire
 from harness.saboteur.defect import Defect, Wire, answers
 from harness.saboteur.defects import DEFECTS
 from harness.saboteur.message import Request
@@ -69,10 +69,6 @@ def test_a_defect_that_raises_is_remembered_and_changes_nothing() -> None:
 
     assert wire.guarded(lambda: wire.memory["nothing"]) is None
     assert "KeyError" in wire.broken
-
-
-def test_the_plan_knows_only_defects_that_there_are() -> None:
-    assert [] == [defect for defect in plan.load() if defect not in DEFECTS]
 
 
 def without_scenario(entries: Iterable[Entry]) -> list[str]:
