@@ -237,11 +237,12 @@ def require_steps(engine: DirectEngine, answer: Decoded) -> None:
     """Whoever has a model tells the log-probabilities of most tokens; of text in plain letters, of nearly all.
 
     Raises:
-        EngineDoesNotTellError: of fewer than half. llama-server leaves out the parts of a character, so that this is no
-            sign of anything where a text is full of characters of several tokens.
+        EngineDoesNotTellError: of fewer than half. llama-server leaves out the parts of a character of several tokens;
+            it has at most as many as bytes, and so many tokens may be missing beside.
     """
     told = len(answer.steps)
-    if answer.tokens_out > 1 and told * 2 < answer.tokens_out:
+    parts = sum(len(character.encode()) for character in answer.text if not character.isascii())
+    if answer.tokens_out > 1 and told * 2 < answer.tokens_out - parts:
         raise EngineDoesNotTellError(
             f"{engine.url} gives log-probabilities of {told} tokens of {answer.tokens_out}: "
             "it has no model, or hides it"

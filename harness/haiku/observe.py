@@ -157,7 +157,8 @@ def _asked_directly(facts: Facts, engine: DirectEngine, tell: Tell) -> Facts:
             own.append(engine.decode(one.prompt, seed=one.seed, max_tokens=TOKENS, top=TOP))
             require_steps(engine, own[-1])
             own_ms.append(own[-1].decode_ms or now_ms() - began_ms)
-        reread = tuple(_reread(engine, facts.asked[0], own[0]))
+        read = (tuple(_reread(engine, *pair)) for pair in zip(facts.asked, own, strict=True))
+        reread = next(filter(None, read), ())  # of one that does not begin with a character of several tokens
     except EngineDoesNotTellError as error:
         return replace(facts, own=(), own_ms=(), trouble=str(error))
     return replace(facts, own=tuple(own), own_ms=tuple(own_ms), reread=reread)

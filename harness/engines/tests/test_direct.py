@@ -44,6 +44,22 @@ def test_an_engine_that_hides_its_log_probabilities_is_found(
             require_steps(engine, answer)
 
 
+@pytest.mark.req("ORCH-3051")
+@pytest.mark.parametrize(("told", "is_enough"), [(3, False), (4, True)])
+def test_parts_of_characters_may_be_missing(respx_mock: respx.MockRouter, told: int, *, is_enough: bool) -> None:
+    """Six characters of four bytes: of 32 tokens 24 may be parts of them, and of the other eight half is enough."""
+    answer = {**answered(told, 32), "content": "\N{FROG FACE}" * 6 + "ab"}
+    respx_mock.post(f"{URL}/completion").mock(return_value=httpx.Response(200, json=answer))
+    engine = LlamaCppDirect(URL)
+    decoded = engine.decode("x", seed=1, max_tokens=32, top=20)
+
+    if is_enough:
+        require_steps(engine, decoded)
+    else:
+        with pytest.raises(EngineDoesNotTellError, match=f"of {told} tokens of 32"):
+            require_steps(engine, decoded)
+
+
 @pytest.mark.req("ORCH-3050")
 @pytest.mark.parametrize(("stop_type", "text"), [("limit", "ab"), ("eos", "ab\ufffd")])
 def test_a_character_that_the_limit_cut_off_is_no_text(respx_mock: respx.MockRouter, stop_type: str, text: str) -> None:
