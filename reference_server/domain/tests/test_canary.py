@@ -141,3 +141,16 @@ def test_a_canary_whose_model_is_retired_leaves_new_sessions_to_their_pool() -> 
     subject.set_model_state(model, "Retired", deadline_ms=60_000, now_ms=0)
 
     assert ("q", "p") == tuple(goes_to(subject, request(session_id=name)) for name in ("old", "new"))
+
+
+@pytest.mark.req("ORCH-3033", "ORCH-3070")
+def test_a_session_stays_on_a_retired_canary_until_its_time_is_up() -> None:
+    subject = two_pools(Canary(pool_id="q", share=1.0))
+    subject.submit(request("a", session_id="old"), tokens_in=1, now_ms=0)
+    model = Model(Entry(id="c", digest="sha256:00", body=b"{}", source_url="m2"))
+    subject.catalog.restore(model)
+    subject.set_model_state(model, "Retired", deadline_ms=60_000, now_ms=0)
+
+    over_ms = model.unload_at_ms or 0
+    asked = [(over_ms - 1, request("b", session_id="old")), (over_ms, request("c", session_id="old"))]
+    assert ["q", "p"] == [subject.submit(one, tokens_in=1, now_ms=now_ms).pool_id for now_ms, one in asked]
