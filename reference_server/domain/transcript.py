@@ -82,7 +82,7 @@ class Transcript:
         """
         if self.is_closed:
             raise TranscriptClosedError
-        size = self.bytes_total + sum(map(len, pieces))
+        size = self.bytes_total + len("".join(pieces))
         if size > BYTES_MAX:
             raise TranscriptFullError
         self._frames.extend(pieces)

@@ -167,11 +167,11 @@ class TaskRunner:
     def _took(self, pieces: Sequence[str]) -> None:
         """The pieces of one read of the engine."""
         task = self.task
-        self.last_event_ms = now_ms()
+        self.last_event_ms = now = now_ms()
         if task.first_token_ms is None:
-            task.first_token_ms = self.last_event_ms
+            task.first_token_ms = now
         task.transcript.append_tokens(pieces)
-        self._grown(task.id)
+        self._grown(task.request.task_id)
 
     async def _confirm_stopped(self) -> None:
         """Wait until the engine has let go of the task; its slot is quarantined when that takes too long.
