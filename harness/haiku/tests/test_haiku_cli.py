@@ -17,6 +17,7 @@ from harness.engines.stand_in import stand_in
 from harness.haiku import run
 from harness.haiku.facts import Facts
 from harness.haiku.tests.test_proof import HONEST
+from harness.stand_in import REQUIRE_ENV
 from harness.target import REFERENCE_SERVER, Servers, pool_settings
 
 CLI = [sys.executable, "-c", "from harness.cli import main; main()", "haiku"]
@@ -52,6 +53,7 @@ def test_a_process_that_outlives_the_run_fails_it(tmp_path: Path, monkeypatch: p
         started.append(subprocess.Popen(["/bin/sleep", "617"], start_new_session=True))
         return HONEST
 
+    monkeypatch.delenv(REQUIRE_ENV, raising=False)
     monkeypatch.setattr(leftovers, "LEAVE_S", 0.1)
     monkeypatch.setattr(run, "observe", planted)
     arguments = ["--url", "http://x", "--engine-url", "http://y", "--json", str(tmp_path / "r.json")]
