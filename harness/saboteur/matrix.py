@@ -92,9 +92,10 @@ class Matrix:
 
     @property
     def late(self) -> set[str]:
-        """The checks that could not tell, unharmed or of a defect that nobody has found, because of the harness."""
+        """The checks that could not tell because of the harness: unharmed, or of what nobody else found or proved."""
         cells = [cell for defect in self.undecided for cell in self.of(defect)]
-        return {*self.not_judged, *(cell.check for cell in cells if cell.is_own and cell.outcome is Outcome.UNKNOWN)}
+        could_not = {cell.check for cell in cells if cell.is_own and cell.outcome is Outcome.UNKNOWN}
+        return {*self.not_judged, *could_not, *self.unproved}
 
     def settle(self, again: "Matrix") -> None:
         """Take in what became of the checks that could not tell, when they ran alone."""
@@ -177,12 +178,22 @@ class Matrix:
     @property
     def idle(self) -> list[str]:
         """MUST checks none of whose steps has found a defect, though one on the wire could."""
+        return sorted(self._without_a_find - self.late)
+
+    @property
+    def unproved(self) -> dict[str, str]:
+        """MUST checks that have found nothing and could not tell of a defect of their requirement, and why."""
+        idle = self._without_a_find
+        cells = (cell for cell in self.cells if cell.check in idle and cell.is_own)
+        return {cell.check: cell.message for cell in cells if cell.outcome is Outcome.UNKNOWN}
+
+    @property
+    def _without_a_find(self) -> set[str]:
         if not self.is_whole:
-            return []
+            return set()
         worked = {cell.check for cell in self.cells if cell.by_step}
-        excused = {*self.off_wire, *self.not_applicable, *self.late}
         musts = {check for check, planned in self.checks.items() if planned.severity == "MUST"}
-        return sorted(musts - worked - excused)
+        return musts - worked - {*self.off_wire, *self.not_applicable}
 
     @property
     def stale(self) -> list[str]:

@@ -111,7 +111,7 @@ def exit_code_of(matrix: Matrix) -> int:
     """0 proved; 1 a defect survived, a check has found none, a process was left; 3 not planted, or nobody can tell."""
     if matrix.survivors or matrix.idle or matrix.harmed or matrix.stale or matrix.left_behind:
         return EXIT_FAIL
-    is_told = matrix.planted and not (matrix.never_fired or matrix.not_judged or matrix.undecided)
+    is_told = matrix.planted and not (matrix.never_fired or matrix.not_judged or matrix.undecided or matrix.unproved)
     return EXIT_PASS if is_told else EXIT_COULD_NOT_RUN
 
 
@@ -149,7 +149,7 @@ def summary(matrix: Matrix) -> Iterator[str]:
     yield from (
         f"[bold red]not planted[/]  {d}: it never fired ({escape(why)})" for d, why in matrix.never_fired.items()
     )
-    for name, why in {**matrix.not_judged, **matrix.undecided}.items():
+    for name, why in {**matrix.not_judged, **matrix.undecided, **matrix.unproved}.items():
         yield f"[magenta]not judged[/]  {name}: {escape(why.splitlines()[0])}"
     for check, why in matrix.harmed.items():
         yield f"[bold red]red without a defect[/]  {check}: {escape(why.splitlines()[0])}"
@@ -176,7 +176,7 @@ def as_json(matrix: Matrix, *, exit_code: int) -> dict[str, Any]:
         "killed": matrix.killed,
         "survivors": matrix.survivors,
         "never_fired": matrix.never_fired,
-        "not_judged": {**matrix.not_judged, **matrix.undecided},
+        "not_judged": {**matrix.not_judged, **matrix.undecided, **matrix.unproved},
         "red_without_defect": matrix.harmed,
         "checks_that_find_nothing": matrix.idle,
         "wrongly_off_wire": matrix.stale,

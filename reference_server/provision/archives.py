@@ -5,11 +5,17 @@ Source: ORCH-3204; security rule: archives and paths that cannot escape.
 
 import shutil
 import stat
-import tarfile
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING or sys.version_info >= (3, 11, 4):
+    import tarfile
+else:
+    from backports import tarfile  # the same module, with the extraction filters that Python got in 3.11.4
 
 from reference_server.provision.errors import ProvisionError
 

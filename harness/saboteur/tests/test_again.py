@@ -10,7 +10,7 @@ from harness.outcome import Outcome
 from harness.saboteur.again import judge_again
 from harness.saboteur.matrix import CONTROL, Matrix
 from harness.saboteur.report import exit_code_of
-from harness.saboteur.tests.test_matrix import proof, ran
+from harness.saboteur.tests.test_matrix import planned, proof, ran
 
 SELECTION = Selection(planted=(CONTROL, "lie"), jobs=2, by_plan=True)
 
@@ -35,9 +35,9 @@ def again(matrix: Matrix, *events: Event) -> list[Selection]:
 
     def run(selection: Selection, listeners: Sequence[Taker]) -> int:
         asked.append(selection)
-        planned: Event = {"event": "planned", "scenarios": [scenario("~none"), scenario("~lie")]}
+        plan: Event = {"event": "planned", "scenarios": [scenario("~none"), scenario("~lie")]}
         for listener in listeners:
-            for event in (planned, *events):
+            for event in (plan, *events):
                 listener.take(event)
         return 0
 
@@ -78,6 +78,19 @@ def test_whatever_it_comes_to_is_told(control: str, planted: str, code: int) -> 
     again(matrix, finished("~none", control, fired=0), finished("~lie", planted))
 
     assert code == exit_code_of(matrix)
+
+
+@pytest.mark.req("OC-TEST-7095", "OC-TEST-7027")
+@pytest.mark.parametrize(("outcome", "code", "idle"), [("FAIL", 0, []), ("PASS", 1, ["area/one"]), ("UNKNOWN", 3, [])])
+def test_a_check_that_could_not_tell_of_what_another_has_found_is_judged_again(
+    outcome: str, code: int, idle: list[str]
+) -> None:
+    matrix = proof(ran(Outcome.UNKNOWN), ran(Outcome.FAIL, planned("area/two")))
+    assert (["lie"], [], {"area/one"}, 3) == (matrix.killed, matrix.idle, matrix.late, exit_code_of(matrix))
+
+    again(matrix, finished("~none", "PASS", fired=0), finished("~lie", outcome))
+
+    assert (code, idle) == (exit_code_of(matrix), matrix.idle)
 
 
 @pytest.mark.req("OC-TEST-7095")
