@@ -49,12 +49,17 @@ class Orchestrated:
         Args:
             copies: as many as there are slots, so that each replica gets one.
             cache: `warm` asks for the prompt cache to be used; that it is warm is the caller's part.
-            siblings: other tasks that are there meanwhile; they are canceled afterwards.
+            siblings: other tasks that are there meanwhile; they are canceled afterwards. Where one of them is
+                refused, nothing is decoded: a stream beside fewer siblings is no stream beside so many.
             has_seed: without one, a server derives it from the task's id.
         """
         self._forget()
         under = Conditions(life=self.life, cache=cache, siblings=siblings)
-        beside = self._submit_siblings(siblings) if siblings else []
+        beside, refusal_beside = self._submit_siblings(siblings) if siblings else ([], "")
+        if refusal_beside:
+            self._cancel(beside)
+            why = f"sibling {len(beside) + 1} of {siblings} {refusal_beside}"
+            return [Undecoded(case, under, why)] * copies
         extra = {"kv_hint": "reuse" if cache == "warm" else "cold", **({"seed": case.seed} if has_seed else {})}
         bodies = [self._body(case, self._tokens, **extra) for _ in range(copies)]
         refused = [self._refusal(body) for body in bodies]
@@ -63,8 +68,7 @@ class Orchestrated:
             for why, b in zip(refused, bodies, strict=True)
         ]
         why = self._read()
-        for task_id in beside:
-            self._client.request("POST", f"/v1/tasks/{task_id}/cancel")
+        self._cancel(beside)
         return [
             Undecoded(case, under, refusal or why)
             if reader is None or why
@@ -72,14 +76,23 @@ class Orchestrated:
             for refusal, reader in zip(refused, streams, strict=True)
         ]
 
-    def _submit_siblings(self, count: int) -> list[str]:
-        """Admit long tasks, and wait until as many of them run as can run beside one more."""
-        admitted = []
+    def _cancel(self, task_ids: list[str]) -> None:
+        for task_id in task_ids:
+            self._client.request("POST", f"/v1/tasks/{task_id}/cancel")
+
+    def _submit_siblings(self, count: int) -> tuple[list[str], str]:
+        """Submit long tasks, and wait until as many of them run as can run beside one more.
+
+        Returns:
+            The ids of those admitted, and why the next one was not; nothing where all were.
+        """
+        admitted: list[str] = []
         for number in range(count):
             body = self._body(Case(SIBLING_SEEDS + number, number % 3), SIBLING_TOKENS, priority="batch", seed=number)
             body["max_tokens"] = min(SIBLING_TOKENS, self.service.ctx_max // 2)
-            if self._refusal(body) is None:
-                admitted.append(str(body["task_id"]))
+            if refusal := self._refusal(body):
+                return admitted, refusal
+            admitted.append(str(body["task_id"]))
         wanted = min(len(admitted), max(1, self.service.slots - 1))
         self._client.wait_until(
             lambda: sum(self._client.status(i).json["state"] != "queued" for i in admitted[:wanted]) >= wanted,
@@ -87,7 +100,7 @@ class Orchestrated:
             what=f"{wanted} siblings to run",
         )
         self._client.history.exchanges.clear()
-        return admitted
+        return admitted, ""
 
     def _body(self, case: Case, tokens: int, **more: object) -> dict[str, object]:
         return {

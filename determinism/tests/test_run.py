@@ -58,6 +58,17 @@ def test_equal_stand_ins_give_equal_streams_warm_and_beside_siblings(tmp_path: P
     assert 2 * len(SOME) == found["replicas"].streams
 
 
+@pytest.mark.req("OC-TEST-7061", "OC-TEST-7009")
+def test_beside_fewer_siblings_than_wanted_nothing_is_proven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A queue too short for 32 of them: 1, 2, 8 and 9 are there, and from the first refusal on there is no stream."""
+    monkeypatch.setattr("determinism.settings.QUEUE", 16)
+    with on_stand_ins(good(), good(), tmp_path) as bench:
+        found = verdicts(bench, checks=("replicas", "siblings"))["siblings"]
+
+    assert (Outcome.NOT_TESTABLE, 4) == (found.outcome, found.streams)
+    assert "of 32 not admitted: " in found.text
+
+
 @pytest.mark.req("OC-TEST-7006", "OC-TEST-7060", "OC-TEST-7062")
 @pytest.mark.parametrize(("position", "index"), [(0, 0), (6, 5), (11, 11)], ids=["first", "middle", "last"])
 def test_one_flipped_token_of_one_replica_is_found_and_the_replica_named(
