@@ -90,6 +90,12 @@ async def until(condition: Callable[[], object], limit_s: float = 5) -> None:
             await asyncio.sleep(0.005)
 
 
+async def turns() -> None:
+    """Let all go on that waits for nothing but its turn of the loop."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
 async def ended(subject: Orchestrator, task: Task) -> Task:
     await until(lambda: task.is_terminal and not subject.engine_connections)
     return task
@@ -366,16 +372,18 @@ async def test_a_stopping_orchestrator_leaves_no_runner_behind() -> None:
 @pytest.mark.req("OC-CORE-1050", "OC-CORE-1052")
 async def test_neither_answer_nor_engine_comes_before_the_journal() -> None:
     written = asyncio.Event()
+    waiting: list[str] = []
     engine = Mock(SLOW)
 
     async def durable() -> bool:
+        waiting.append("one")
         await written.wait()
         return True
 
     async with running(lambda: engine, durable=durable) as subject:
         answer = asyncio.ensure_future(subject.submit(request(max_tokens=2)))
-        await until(lambda: subject.engine_connections)
-        await asyncio.sleep(0.05)
+        await until(lambda: len(waiting) == 2)  # the answer, and the decode
+        await turns()
         assert (False, set()) == (answer.done(), engine.active)
 
         written.set()
@@ -400,17 +408,21 @@ async def test_a_cancel_is_answered_when_it_is_on_disk() -> None:
     """A cancel that was answered and is forgotten by a kill would let its task run after the restart."""
     gate = asyncio.Event()
     gate.set()
+    is_behind = asyncio.Event()
 
     async def durable() -> bool:
+        if not gate.is_set():
+            is_behind.set()
         await gate.wait()
         return True
 
     async with running(lambda: Mock(SLOW), durable=durable) as subject:
-        task = await subject.submit(request())
+        task = await subject.submit(request(max_tokens=1_000))
+        await until(lambda: task.transcript.tokens_total)
         gate.clear()
         canceling = asyncio.ensure_future(subject.cancel(task.id))
-        await until(lambda: task.is_terminal)
-        await asyncio.sleep(0.05)
+        await until(lambda: task.is_terminal and is_behind.is_set())
+        await turns()
         assert not canceling.done()
 
         gate.set()

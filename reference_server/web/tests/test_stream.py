@@ -117,8 +117,8 @@ async def test_nothing_is_written_to_a_client_that_takes_nothing_and_all_of_it_a
 async def test_a_client_that_takes_nothing_for_too_long_is_given_up_and_one_that_waits_is_not() -> None:
     _, task, reader = running()
     client = Client()
-    copying = asyncio.ensure_future(outlet(reader, client, slow_s=0.05).run())
-    await asyncio.sleep(0.15)
+    copying = asyncio.ensure_future(outlet(reader, client, keep_alive_s=0.1, slow_s=0.05).run())
+    await until(lambda: copying.done() or b": keep-alive" in client.sent)  # sent after a silence of twice `slow_s`
     assert not copying.done()
 
     client.writing_paused = True
