@@ -60,7 +60,7 @@ def _of(root: Path, document: Mapping[str, Any]) -> Iterator[str]:
         matrix = job.get("strategy", {}).get("matrix", {})
         rows = [key for row in matrix.get("include", ()) for key in row]
         known = {
-            "inputs": frozenset(document.get("on", {}).get("workflow_dispatch", {}).get("inputs", {})),
+            "inputs": frozenset((document.get("on", {}).get("workflow_dispatch") or {}).get("inputs", {})),
             "env": frozenset({*document.get("env", {}), *job.get("env", {})}),
             "matrix": frozenset({*matrix, *rows}) - {"include", "exclude"},
             "needs": frozenset([job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", ())),

@@ -30,7 +30,7 @@ PAUSES = {  # by module and function: what the pause is there for
     "test_the_watchdog_does_not_blame_an_engine_for_a_standstill_of_the_server": "the subject: the loop stands still",
 }
 RERUN = re.compile(r"rerun|flaky|pytest.retry")  # every plugin that runs a failed test again, its marks and options
-RUNS = ("pyproject.toml", "harness/conform.ini", "Makefile", ".ci/run", ".github/workflows/ci.yml", lock.LOCK)
+RUNS = ("pyproject.toml", "harness/conform.ini", "Makefile", ".ci/run", ".github/workflows/*.yml", str(lock.LOCK))
 
 
 def judging(root: Path) -> Iterator[Path]:
@@ -99,7 +99,8 @@ def test_a_wait_for_an_event_is_none(body: str) -> None:
 
 def reruns(root: Path, plugins: Iterable[str]) -> list[str]:
     """Where something would run a failed test again."""
-    texts = {name: (root / name).read_text("utf-8") for name in map(str, RUNS)} | {"plugins": " ".join(plugins)}
+    found = [path for run in RUNS for path in sorted(root.glob(run))]
+    texts = {str(path.relative_to(root)): path.read_text("utf-8") for path in found} | {"plugins": " ".join(plugins)}
     return [name for name, text in texts.items() if RERUN.search(text)]
 
 
@@ -123,12 +124,12 @@ def test_nothing_runs_a_failed_test_again(pytestconfig: pytest.Config) -> None:
         pytest.param("pyproject.toml", 'markers = ["flaky: may fail"]\n', id="mark"),
         pytest.param("Makefile", "\t$(BIN)/python -m pytest --reruns 2\n", id="option"),
         pytest.param(str(lock.LOCK), "pytest-rerunfailures==16.1\n", id="plugin"),
+        pytest.param(".github/workflows/new.yml", "run: pytest --force-flaky\n", id="workflow"),
     ],
 )
 def test_a_rerun_is_found(tmp_path: Path, name: str, planted: str) -> None:
-    for run in map(str, RUNS):
-        (tmp_path / run).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / run).write_text(planted if run == name else "")
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text(planted)
 
     assert [name] == reruns(tmp_path, ["pytest-bdd"])
     assert [name, "plugins"] == reruns(tmp_path, ["pytest-rerunfailures"])
