@@ -15,7 +15,7 @@ from chaos.scene import Scene
 from chaos.workloads.workload import Errand
 from harness.client import Client
 from harness.history import Exchange, History, now_ms
-from harness.outcome import HangError
+from harness.outcome import HangError, LateError
 from harness.stream_reader import StreamReader
 
 FOLLOW_MS = 15_000  # the longest that a client follows one stream
@@ -123,7 +123,7 @@ class Caller:
             return send()
         except HangError as error:
             self.scene.recorder.add("hang", who=self.who, what=str(error), at_ms=self.scene.recorder.now())
-        except (OSError, httpx.HTTPError) as error:
+        except (OSError, httpx.HTTPError, LateError) as error:
             told = f"{what}: {type(error).__name__}"
             self.scene.recorder.add("unsent", who=self.who, what=told, at_ms=self.scene.recorder.now())
         return None

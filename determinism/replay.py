@@ -10,7 +10,7 @@ from determinism.seeds import Case
 from harness.client import Client, fresh_id
 from harness.engines.direct import DirectEngine, EngineDoesNotTellError
 from harness.history import History, Stream
-from harness.outcome import HangError
+from harness.outcome import HangError, LateError
 from harness.service import Service
 from harness.target import Target
 
@@ -130,7 +130,7 @@ class Orchestrated:
                 deadline_ms=DECODE_MS,
                 what=f"the end of {len(self._client.readers)} streams",
             )
-        except HangError as error:
+        except (HangError, LateError) as error:
             return str(error)
         return ""
 

@@ -17,7 +17,7 @@ from determinism.seeds import Case
 from determinism.verdict import CHECKS, Evidence, Verdict
 from harness import leftovers
 from harness.engines.direct import EngineDoesNotTellError
-from harness.outcome import HangError, Outcome
+from harness.outcome import HangError, LateError, Outcome
 
 SIBLINGS = (1, 2, 8, 9, 32, 45, 64)  # known bugs sit at the edges of block sizes: vLLM #51187, #48271
 WARM_EVERY = 8  # of the cases: each is decoded twice there
@@ -76,6 +76,8 @@ class Run:
             self.evidence.taken[check] = list(self._decoded(check))
         except HangError as error:
             return Verdict(check, Outcome.HANG, str(error))
+        except LateError as error:
+            return Verdict(check, Outcome.UNKNOWN, str(error))
         except EngineDoesNotTellError as error:
             return Verdict(check, Outcome.NOT_TESTABLE, str(error))
         self._note(check)

@@ -12,13 +12,15 @@ import httpx
 
 from harness import raw, trust
 from harness.history import Exchange, History, Origin, Stream, now_ms
-from harness.outcome import HangError
+from harness.lateness import Stopwatch
+from harness.outcome import HangError, LateError
 from harness.stream_reader import StreamReader
 
 T = TypeVar("T")
 
 ANSWER_S = 15.0  # no answer of the API is work: whatever takes longer hangs
 OPEN_MS = 5_000
+LATE_MS = 30_000  # for how long a wait goes on when it is the machine that is late, not the server
 POLL_MS = 5.0  # between looks; a fraction of the shortest time that a scenario asks about
 SETTLE_MS = 25.0  # how long bytes that left the server before its answer may still be in the loopback's queues
 
@@ -31,17 +33,22 @@ ANONYMOUS = ""
 class Client:
     """Speaks to one server, for one scenario.
 
+    Args:
+        stopwatch: takes the times of waits; by default one that knows of no process of the server's.
+
     Attributes:
         url: without a trailing slash.
         history: where everything is written down.
         readers: every stream that was opened, in order.
     """
 
-    def __init__(self, url: str, *, token: str | None, history: History) -> None:
+    def __init__(
+        self, url: str, *, token: str | None, history: History, stopwatch: Callable[[], Stopwatch] = Stopwatch
+    ) -> None:
         self.url = url.rstrip("/")
         self.history = history
         self.readers: list[StreamReader] = []
-        self._token = token
+        self._token, self._stopwatch = token, stopwatch
         # trust_env: a proxy of the environment must not stand between the harness and the server it judges
         self._http = httpx.Client(
             base_url=self.url, timeout=ANSWER_S, follow_redirects=False, trust_env=False, verify=trust.tls()
@@ -177,16 +184,26 @@ class Client:
     def wait_until(self, condition: Callable[[], T], *, deadline_ms: float, what: str) -> T:
         """Read streams until `condition` gives something true, and return that.
 
+        A machine that stood still is no deadline that passed: what the harness was late by is not counted, and after
+        the deadline there is one more look at what has arrived (OC-TEST-7034).
+
         Args:
             what: for the report: what did not come.
 
         Raises:
             HangError: it did not come by the deadline.
+            LateError: it did not come, and the harness was late all the time.
         """
-        until_ms = now_ms() + deadline_ms
+        if value := condition():
+            return value
+        watch, was_over = self._stopwatch(), False
         while not (value := condition()):
-            if now_ms() >= until_ms:
-                raise HangError(f"waited {deadline_ms:.0f} ms for {what}")
+            is_over = watch.is_over(deadline_ms)
+            if is_over and was_over:
+                raise watch.hang(what, within_ms=deadline_ms)
+            if watch.elapsed_ms > deadline_ms + LATE_MS:
+                raise LateError(str(watch.hang(what, within_ms=deadline_ms)))
+            was_over = is_over
             self.pump(wait_ms=POLL_MS)
         return value
 

@@ -106,11 +106,13 @@ def history(request: pytest.FixtureRequest) -> "History":
 
 
 @pytest.fixture
-def client(target: "Target", history: "History") -> "Iterator[Client]":
+def client(target: "Target", history: "History", servers: "Servers") -> "Iterator[Client]":
     """Speaks to the server under test."""
     from harness.client import Client
+    from harness.lateness import Stopwatch
 
-    speaking = Client(target.url, token=target.token, history=history)
+    pids = servers.pids(target)
+    speaking = Client(target.url, token=target.token, history=history, stopwatch=lambda: Stopwatch(pids))
     yield speaking
     speaking.close()
 

@@ -101,9 +101,10 @@ class Stopwatch:
         """So much time is over even without what the harness was late by."""
         return self.elapsed_ms > within_ms and self.elapsed_ms - self.late_ms() > within_ms
 
-    def hang(self, what: str) -> HangError:
+    def hang(self, what: str, *, within_ms: float) -> HangError:
         """For something that never came."""
-        return HangError(f"waited {self.elapsed_ms:.0f} ms for {what}; the harness was late by {self.late_ms():.0f} ms")
+        took = f"waited {self.elapsed_ms:.0f} ms of {within_ms:.0f} ms for {what}"
+        return HangError(f"{took}; the harness was late by {self.late_ms():.0f} ms")
 
     def _grown(self, pid: int) -> float:
         return grown(self._waited[pid], waited(pid))

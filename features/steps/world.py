@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from harness.checks.metrics import Scrape, parse
-from harness.client import POLL_MS, Client, fresh_id
+from harness.client import Client, fresh_id
 from harness.history import Exchange, History, Stream
 from harness.lateness import Stopwatch, require_within
 from harness.outcome import HangError, LateError, NotTestableError, TooLateError
@@ -75,7 +75,7 @@ class World:
         """Speak to this server from here on; what it serves is asked where it is not said."""
         self.tidy()
         self.target = target
-        self.client = Client(target.url, token=target.token, history=self.history)
+        self.client = Client(target.url, token=target.token, history=self.history, stopwatch=self.stopwatch)
         self.service = serving or Service.of(target.capabilities())
         self.before = self.scrape()
 
@@ -183,15 +183,13 @@ class World:
 
         Raises:
             TooLateError: it came later, or had not come by then: the sentence does not hold, whatever comes yet.
-            LateError: it came later, or not for long, and the harness itself was late by more than that.
+            LateError: it came later, or not, and the harness itself was late by more than that.
         """
         watch = self.stopwatch()
-        while not (value := condition()):
-            if watch.is_over(within_ms):
-                raise TooLateError(f"{watch.hang(what)}; it has {within_ms:.0f} ms")
-            if watch.elapsed_ms > within_ms + END_MS:
-                raise LateError(str(watch.hang(what)))
-            self.client.pump(wait_ms=POLL_MS)
+        try:
+            value = self.wait(condition, what=what, deadline_ms=within_ms)
+        except HangError as error:
+            raise TooLateError(str(error)) from None
         self.judge(watch, within_ms, what=what, figure=figure)
         return value
 
@@ -234,7 +232,7 @@ class World:
                 for task_id in self.admitted:
                     self.client.request("POST", f"/v1/tasks/{task_id}/cancel")
                 self.wait(self.is_idle, what="the server to be idle after the scenario")
-        except (HangError, NotTestableError) as error:
+        except (HangError, LateError, NotTestableError) as error:
             self.notes["tidy"] = str(error)  # the next scenario that needs a slot will say so
         finally:
             self.client.close()

@@ -2,6 +2,8 @@
 
 import contextlib
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -9,6 +11,7 @@ import pytest
 
 from harness.client import ANONYMOUS, Client
 from harness.history import History
+from harness.lateness import ticker
 from harness.outcome import HangError
 from harness.raw import go_away
 from harness.tests.tiny_server import END, EVENT_STREAM, Script, TinyServer, answer, chunk
@@ -69,9 +72,50 @@ def test_a_redirect_is_not_followed() -> None:
 def test_a_wait_that_is_not_met_hangs_with_its_reason() -> None:
     with (
         speaking_to(always(b"")) as (client, _),
-        pytest.raises(HangError, match="waited 30 ms for the moon"),
+        pytest.raises(HangError, match="of 30 ms for the moon"),
     ):
         client.wait_until(lambda: False, deadline_ms=30, what="the moon")
+
+
+HELD = """
+import os, signal, sys, time
+sys.stdin.readline()
+if {stops}: os.kill(os.getppid(), signal.SIGSTOP)
+time.sleep(0.8)
+if {stops}: os.kill(os.getppid(), signal.SIGCONT)
+"""
+
+
+@pytest.mark.req("OC-TEST-7034")
+@pytest.mark.parametrize(
+    ("stops_us", "ends"),
+    [
+        pytest.param(True, contextlib.nullcontext(), id="the-machine-stood-still"),
+        pytest.param(False, pytest.raises(HangError, match="of 300 ms for its end"), id="it-took-as-long"),
+    ],
+)
+def test_a_deadline_does_not_pass_while_the_harness_stands_still(
+    *, stops_us: bool, ends: contextlib.AbstractContextManager[object]
+) -> None:
+    """A process ends 800 ms after it was told to; all that time we are stopped by a signal, or we are not."""
+    ticker()
+    with speaking_to(always(b"")) as (client, _):
+        command = [sys.executable, "-c", HELD.format(stops=stops_us)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as other:
+            assert other.stdin is not None
+            other.stdin.write(b"\n")
+            other.stdin.close()
+            with ends:
+                client.wait_until(lambda: other.poll() is not None, deadline_ms=300, what="its end")
+
+
+@pytest.mark.req("OC-TEST-7034")
+def test_what_has_arrived_by_the_deadline_is_looked_at_once_more() -> None:
+    """The first look is before there is a deadline, the second sees that it is over, and the third finds it."""
+    with speaking_to(always(b"")) as (client, _):
+        looks = iter([None, None, "it"])
+
+        assert client.wait_until(lambda: next(looks), deadline_ms=0, what="it") == "it"
 
 
 @pytest.mark.parametrize(
