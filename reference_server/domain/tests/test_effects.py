@@ -1,7 +1,10 @@
 """What the core lets out at each step, whole and in order: the only thing that the rest of the server acts on."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
+from zlib import adler32, crc32
 
 import pytest
 
@@ -497,7 +500,6 @@ def test_a_task_that_outwaits_its_session_is_served_without_affinity() -> None:
 
 @pytest.mark.req("ORCH-2012", "OC-CTRL-2012")
 def test_a_cancel_touches_one_task_of_all_whose_ids_differ_in_a_character() -> None:
-    """T21: tasks of two clients that shared a hash of 32 bits."""
     base = "7b6a8c1e-6f0f-4f6e-9d58-4c1c1b1f4a10"
     names = [base, *(base[:at] + "d" + base[at + 1 :] for at in range(len(base)) if base[at] not in "-d")]
     subject = core(pool(interactive=len(names)))
@@ -505,3 +507,58 @@ def test_a_cancel_touches_one_task_of_all_whose_ids_differ_in_a_character() -> N
     subject.cancel(names[7], "client", 1)
 
     assert [names[7]] == [task.id for task in tasks if task.is_terminal]
+
+
+def fnv1a(data: bytes) -> int:
+    key = 0x811C9DC5
+    for byte in data:
+        key = (key ^ byte) * 0x01000193 % 2**32
+    return key
+
+
+SAME_HASH = {  # ids that share a hash of 32 bits
+    crc32: ("ff05ad15-25f5-4f62-9a7a-3ceeddacab27", "3ba735d7-c172-4bb4-92c7-ee40d6217fdf"),
+    adler32: ("41ac50f8-ff26-4ce1-aa9d-1315305498ce", "0df0f24e-386f-46a9-a0d3-a4a1c182d299"),
+    fnv1a: ("3fdb86b0-7a3f-49f5-bd16-bf8507541a9c", "96559ca1-dba2-4688-b602-c94a1502eb22"),
+}
+
+
+class ByHash(OrderedDict[Any, Task]):
+    """The peer's bug: tasks under a hash of their id."""
+
+    def __init__(self, key_of: Callable[[bytes], int]) -> None:
+        super().__init__()
+        self._key_of = key_of
+
+    def __setitem__(self, key: str, task: Task) -> None:
+        super().__setitem__(self._key_of(key.encode()), task)
+
+    def __getitem__(self, key: str) -> Task:
+        return super().__getitem__(self._key_of(key.encode()))
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return super().get(self._key_of(key.encode()), default)
+
+
+def canceled_of(subject: Core, names: tuple[str, str]) -> list[str]:
+    """Which of two tasks a cancel of the second one ends."""
+    tasks = [submit(subject, request(name)) for name in names]
+    subject.cancel(names[1], "client", 1)
+    return [name for name, task in zip(names, tasks, strict=True) if task.is_terminal]
+
+
+@pytest.mark.req("ORCH-2012", "OC-CTRL-2012")
+@pytest.mark.parametrize("names", SAME_HASH.values(), ids=[key_of.__name__ for key_of in SAME_HASH])
+def test_a_cancel_touches_one_task_of_two_whose_ids_share_a_hash(names: tuple[str, str]) -> None:
+    """T21: tasks of two clients that shared a hash of 32 bits."""
+    assert [names[1]] == canceled_of(core(), names)
+
+
+@pytest.mark.req("OC-TEST-7006")
+@pytest.mark.parametrize(("key_of", "names"), SAME_HASH.items(), ids=[key_of.__name__ for key_of in SAME_HASH])
+def test_tasks_under_a_hash_of_their_id_are_found(key_of: Callable[[bytes], int], names: tuple[str, str]) -> None:
+    subject = core()
+    subject._tasks = ByHash(key_of)
+
+    with pytest.raises((AssertionError, RefusedError)):
+        assert [names[1]] == canceled_of(subject, names)

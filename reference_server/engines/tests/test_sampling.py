@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from typing import Any
 
 import pytest
 
@@ -65,22 +66,53 @@ ADAPTERS = [
 async def test_stand_in_every_figure_of_the_profile_is_sent_or_said_to_have_no_place(
     adapter: Callable[[str], Engine], path: str, frame: bytes, names: Mapping[str, str]
 ) -> None:
-    async with scripted() as script:
-        script.answers |= {name: [json_answer(body)] for name, body in ANSWERS.items()}
-        script.answers[path] = [STREAM_HEAD + chunk(b"data: %b\n\ndata: [DONE]\n\n" % frame) + STREAM_TAIL]
-        if adapter is not Vllm:
-            script.answers[path] = [STREAM_HEAD + chunk(b"data: %b\n\n" % frame) + STREAM_TAIL]
-        engine = adapter(script.url)
-        facts = await engine.properties()
-        await events_of(engine, Completion("t", "hi", 1, 7))
-        body = json.loads(next(body for asked, body in script.seen if asked == path))
+    body, unmapped = await asked_for(adapter, path, frame)
 
     sent = body.get("parameters", body)
-    unmapped = set(str(facts.features.get("sampler_unmapped", "")).split(",")) - {""}
     expected = {name: value for name, value in asdict(PROFILES["v1"]).items() if name not in unmapped}
     assert expected == {name: sent.get(names.get(name, name)) for name in expected}
     assert not unmapped & set(sent)
     assert unmapped <= {"min_p"}
+
+
+async def asked_for(adapter: Callable[[str], Engine], path: str, frame: bytes) -> tuple[dict[str, Any], set[str]]:
+    """The body of a completion as the engine gets it, and what of the profile it has no place for."""
+    async with scripted() as script:
+        script.answers |= {name: [json_answer(body)] for name, body in ANSWERS.items()}
+        done = b"data: [DONE]\n\n" if adapter is Vllm else b""
+        script.answers[path] = [STREAM_HEAD + chunk(b"data: %b\n\n%b" % (frame, done)) + STREAM_TAIL]
+        engine = adapter(script.url)
+        facts = await engine.properties()
+        await events_of(engine, Completion("t", "hi", 1, 7))
+        body = json.loads(next(body for asked, body in script.seen if asked == path))
+    return body, set(str(facts.features.get("sampler_unmapped", "")).split(",")) - {""}
+
+
+def priorities(body: Mapping[str, Any]) -> list[str]:
+    """What of a request's body an engine could take for an order of its own."""
+    nested = [name for value in body.values() if isinstance(value, dict) for name in priorities(value)]
+    return nested + [name for name in body if "prio" in name.lower() or name.lower() in {"nice", "qos", "rank"}]
+
+
+@pytest.mark.req("ORCH-3004", "OC-CORE-1004")
+@pytest.mark.parametrize(("adapter", "path", "frame", "names"), ADAPTERS)
+async def test_stand_in_the_order_is_ours_and_no_engine_is_told_a_priority(
+    adapter: Callable[[str], Engine], path: str, frame: bytes, names: Mapping[str, str]
+) -> None:
+    """T22: vLLM serves the lower number first, SGLang the higher one; a number handed on would mean either."""
+    del names
+    body, _ = await asked_for(adapter, path, frame)
+
+    assert [] == priorities(body)
+    assert [] == [name for name in Completion.__dataclass_fields__ if name in {"priority", "lane"}]
+
+
+@pytest.mark.req("OC-TEST-7006")
+@pytest.mark.parametrize(
+    "body", [{"prompt": "", "priority": 0}, {"parameters": {"priority": 9}}, {"nvext": {"agent": {"Priority": 1}}}]
+)
+def test_a_priority_that_is_handed_on_is_found(body: Mapping[str, Any]) -> None:
+    assert 1 == len(priorities(body))
 
 
 @pytest.mark.req("OC-ADAPT-5010", "ORCH-3046")

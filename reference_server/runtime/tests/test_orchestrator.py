@@ -11,13 +11,14 @@ import pytest
 from reference_server.config import MockEngine, Watchdog
 from reference_server.domain.breaker import BreakerSettings
 from reference_server.domain.errors import RefusedError
-from reference_server.domain.task import Task
+from reference_server.domain.task import Task, TaskRequest
 from reference_server.domain.tests.builders import core as make_core
 from reference_server.domain.tests.builders import pool as make_pool
 from reference_server.domain.tests.builders import request
 from reference_server.engines.base import (
     Completion,
     Engine,
+    EngineBusyError,
     EngineEvent,
     EngineFaultError,
     EngineLostError,
@@ -263,15 +264,16 @@ async def test_a_dead_engine_makes_the_pool_unready_and_its_return_ready_again(m
 class Failing(Mock):
     """A mock that answers tasks with errors of its own while it is told to, and its preload and probes well."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: Exception | None = None) -> None:
         super().__init__(MockEngine(slots=4, token_ms=0, prompt_ms=0))
+        self.error = error or EngineFaultError("500")
         self.fails = True
         self.probes = 0
 
     async def complete(self, request: Completion, took: Took | None = None) -> AsyncGenerator[EngineEvent, None]:
         self.probes += request.task_id.startswith("probe")
         if self.fails and not request.task_id.startswith("preload"):
-            raise EngineFaultError("500")
+            raise self.error
         async for event in super().complete(request):
             yield event
 
@@ -297,16 +299,35 @@ async def test_an_engine_that_only_answers_errors_trips_its_breaker_until_one_pr
 
 
 @pytest.mark.req("OC-POOL-3014")
-async def test_requests_that_the_engine_refuses_never_trip_the_breaker() -> None:
+@pytest.mark.parametrize(
+    ("error", "code", "state"),
+    [
+        pytest.param(EngineRefusedError("no such thing", status=400), "INVALID_PARAMS", "ready", id="400"),
+        pytest.param(EngineBusyError("too many"), "REPLICA_EXHAUSTED", "ready", id="429"),
+        pytest.param(EngineFaultError("500"), "POOL_UNAVAILABLE", "tripped", id="500"),
+    ],
+)
+async def test_a_hundred_refusals_of_the_engine_leave_its_breaker_closed(
+    error: Exception, code: str, state: str
+) -> None:
     """T2: SGLang #25811."""
-    engine = Broken(EngineRefusedError("no such thing", status=400))
+    engine = Failing(error)
     async with running(lambda: engine) as subject:
         replica = subject.core.pools["p"].replicas["r0"]
         replica.breaker.settings = BreakerSettings(failures_max=2)
-        for number in range(4):
-            await ended(subject, await subject.submit(request(f"t{number}", max_tokens=1_000)))
+        codes = [await code_of(subject, request(f"t{number}")) for number in range(100)]
 
-        assert "ready" == replica.state
+        assert (code, state) == (codes[-1], replica.state)
+        assert state == "tripped" or {code} == set(codes)
+
+
+async def code_of(subject: Orchestrator, asked: TaskRequest) -> str | None:
+    """How a task is refused, or ends."""
+    try:
+        task = await ended(subject, await subject.submit(asked))
+    except RefusedError as refused:
+        return refused.failure.code
+    return task.failure.code if task.failure else None
 
 
 class Clinging(Mock):
