@@ -6,7 +6,7 @@ monotonic milliseconds of this process.
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
@@ -183,19 +183,27 @@ class History:
     """Everything that one scenario did, in order.
 
     Attributes:
-        fired: whether the fault that it is about has happened; None = it is about none.
+        faults: those that it is about, each with the question whether it has happened, to what injects it.
         figures: what was measured, by name; a name ends with its unit.
     """
 
     exchanges: list[Exchange] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
-    fired: bool | None = None
+    faults: list[tuple[str, Callable[[], bool]]] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
 
     @property
     def sent(self) -> int:
         """How many requests were sent."""
         return len(self.exchanges) + len(self.streams)
+
+    def expect_fault(self, name: str, has_happened: Callable[[], bool]) -> None:
+        """It is about this fault: what it finds counts only if `has_happened`, which is asked at the end."""
+        self.faults.append((name, has_happened))
+
+    def missed_faults(self) -> list[str]:
+        """Those that have not happened."""
+        return [name for name, has_happened in self.faults if not has_happened()]
 
     def told(self) -> list[str]:
         """The last exchanges and the frames of every stream, as a report shows them."""

@@ -192,8 +192,10 @@ def pytest_bdd_after_scenario(request: pytest.FixtureRequest) -> None:
     if empty := request.node.stash.get(EMPTY_STEPS, []):
         raise UnknownError(f"a step asserts nothing, or not always: {', '.join(empty)}")
     asserted = request.node.stash.get(ASSERTED, 0)
-    if (why := why_vacuous(sent=history.sent, asserted=asserted, fired=history.fired)) is not None:
-        raise UnknownError(why)
+    missed = history.missed_faults()
+    fired = not missed if history.faults else None
+    if (why := why_vacuous(sent=history.sent, asserted=asserted, fired=fired)) is not None:
+        raise UnknownError("; ".join([why, *missed]))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,5 +1,6 @@
 """Requests that no HTTP library would send: bytes as they are, on a connection of their own."""
 
+import select
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -70,7 +71,16 @@ def _sent_headers(data: bytes) -> Headers:
     return tuple((name.lower(), value.strip(" ")) for name, _, value in pairs if name.lower() != "authorization")
 
 
-def go_away(url: str, data: bytes) -> None:
-    """Send `data` and close the connection without waiting for an answer."""
-    with connect(url) as sock, suppress(*RESET):
-        sock.sendall(data)
+def go_away(url: str, data: bytes) -> bool:
+    """Send `data` and close the connection without waiting for an answer.
+
+    Returns:
+        Whether nothing had come by then, neither an answer nor the server's own end of the connection.
+    """
+    with connect(url) as sock:
+        try:
+            sock.sendall(data)
+        except RESET:
+            return False
+        ready, _, _ = select.select([sock], [], [], 0)
+        return not ready

@@ -4,11 +4,11 @@ from typing import Any, Literal
 
 from pytest_bdd import given, parsers, then, when
 
+from features.steps import faults
 from features.steps.hostile import JSON, dumped
 from features.steps.tasks import every_slot_is_busy
 from features.steps.world import END_MS, World
 from harness.expect import assert_ended_well, assert_status
-from harness.raw import go_away
 
 
 @given(parsers.re(r"a task of (?P<tokens>\d+) tokens that is (?P<when>waiting|running)$"))
@@ -26,13 +26,13 @@ def a_task_to_cancel(world: World, when: str) -> None:
 def the_reader_leaves(world: World, how: Literal["close", "reset"]) -> None:
     if world.notes.get("when") == "running":
         world.wait_tokens("task", 2)
-    world.client.leave(world.streams["task"], how)
+    faults.leave(world, world.streams["task"], how)
 
 
 @when(parsers.parse("the first reader leaves by {how}"))
 def the_first_reader_leaves(world: World, how: Literal["close", "reset"]) -> None:
     world.wait_tokens("task", 2)
-    world.client.leave(world.streams["task"], how)
+    faults.leave(world, world.streams["task"], how)
 
 
 @when("the way is free for it")
@@ -45,21 +45,17 @@ def the_way_is_free(world: World) -> None:
 def a_client_submits_and_goes(world: World) -> None:
     body = dumped(world.body())
     head = world.client.raw_head("POST", "/v1/tasks")
-    go_away(world.client.url, head + JSON + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    faults.go_away(world, head + JSON + b"Content-Length: %d\r\n\r\n" % len(body) + body)
 
 
 @when("a client asks for its stream and goes away before the answer")
 def a_client_asks_and_goes(world: World) -> None:
-    go_away(world.client.url, world.client.raw_head("GET", f"/v1/tasks/{world.task_id('task')}/stream") + b"\r\n")
+    faults.go_away(world, world.client.raw_head("GET", f"/v1/tasks/{world.task_id('task')}/stream") + b"\r\n")
 
 
 @when(parsers.parse("{count:d} readers come and leave at different points"))
 def many_readers_come_and_leave(world: World, count: int) -> None:
-    for number in range(count):
-        reader = world.client.start_stream(world.task_id("task"))
-        if number % 3:
-            world.client.pump(wait_ms=number)
-        world.client.leave(reader, "reset" if number % 2 else "close")
+    faults.come_and_leave(world, "task", count)
 
 
 @then(parsers.parse("a late reader gets all its {tokens:d} tokens"))

@@ -2,12 +2,11 @@
 
 from pytest_bdd import given, parsers, then, when
 
+from features.steps import faults
 from features.steps.drains import health
 from features.steps.world import World
 from harness.checks.violation import Violation
 from harness.expect import ViolationError, assert_ended_with
-from harness.outcome import NotApplicableError
-from harness.target import pool_settings
 
 FAILURES_BOUND = 50  # of tasks in a row that an engine may fail before it is left alone
 
@@ -15,17 +14,13 @@ FAILURES_BOUND = 50  # of tasks in a row that an engine may fail before it is le
 @given(parsers.re(r"a server with (?P<count>\d+) replicas, of which (?P<failing>\d+) fails? before the first token"))
 def a_server_with_failing_replicas(world: World, count: str, failing: str) -> None:
     """Those whose ids come first are asked first. The server is the scenario's own: failures open its breakers."""
-    if world.servers.replica is not None:
-        raise NotApplicableError("a real engine does not fail on demand")
-    replicas = [{"kind": "mock", **({"fail_after_tokens": 0} if n < int(failing) else {})} for n in range(int(count))]
-    world.use_own(world.servers.start({"pools": [{"replicas": replicas}]}))
+    healthy = int(count) - int(failing)
+    faults.use_failing(world, *[{"fail_after_tokens": 0}] * int(failing), *[{}] * healthy, is_own=True)
 
 
 @given("a server of its own whose engine fails every task")
 def a_server_whose_engine_fails_all(world: World) -> None:
-    if world.servers.replica is not None:
-        raise NotApplicableError("a real engine does not fail on demand")
-    world.use_own(world.servers.start(pool_settings({}, {"kind": "mock", "fail_after_tokens": 0})))
+    faults.use_failing(world, {"fail_after_tokens": 0}, is_own=True)
 
 
 @when("tasks are submitted, each after the end of the one before, until one is refused")

@@ -2,14 +2,13 @@
 
 from pytest_bdd import parsers, then, when
 
-from features.steps import hostile
+from features.steps import faults, hostile
 from features.steps.world import World
 from harness.checks import answer as rules
 from harness.checks.violation import Violation
 from harness.client import ANONYMOUS, fresh_id
 from harness.expect import ViolationError, assert_error, assert_status, require
 from harness.history import Exchange, Origin
-from harness.raw import go_away
 
 JSON = {"Content-Type": "application/json"}
 WITH_BODY = ("POST /v1/tasks",)
@@ -152,7 +151,7 @@ def a_part_is_sent(world: World, part: str) -> None:
 def a_client_goes_away(world: World, part: str) -> None:
     world.bodies["task"] = task = world.body(prompt="x" * 256)
     head = world.client.raw_head("POST", "/v1/tasks")
-    go_away(world.client.url, hostile.UNFINISHED[part](head, hostile.dumped(task)))
+    faults.go_away(world, hostile.UNFINISHED[part](head, hostile.dumped(task)))
     world.admit("afterwards", world.body())  # when this has ended, the server has long seen the other one leave
     world.read_to_end("afterwards")
 

@@ -1,10 +1,10 @@
 """Servers: the one under test, and those that a scenario needs with settings of its own."""
 
-from dataclasses import replace
 from typing import Any
 
 from pytest_bdd import given, parsers, then, when
 
+from features.steps import faults
 from features.steps.world import END_MS, World
 from harness.client import ANONYMOUS
 from harness.expect import assert_error, assert_status
@@ -91,11 +91,7 @@ def a_server_that_waits_for_bodies(world: World, body_ms: int) -> None:
 @given("a server whose engine has no model")
 def a_server_whose_engine_has_no_model(world: World) -> None:
     """The file that the pool's model names is not there."""
-    if world.servers.replica is not None:
-        raise NotApplicableError("a real engine does not fail on demand")
-    missing = "file:/nowhere/model.gguf"
-    target = world.servers.get(pool_settings({"model_ref": missing}, {"kind": "mock"}))
-    world.use(target, serving=replace(world.service, model_ref=missing, pool_id="default"))
+    faults.use_without_model(world)
 
 
 @given(parsers.parse("a server whose sessions live {ttl_ms:d} ms"))
@@ -105,28 +101,30 @@ def a_server_with_short_sessions(world: World, ttl_ms: int) -> None:
 
 @given(parsers.parse("a server whose engine dies after {tokens:d} tokens"))
 def a_server_whose_engine_dies(world: World, tokens: int) -> None:
-    _use_stand_in(world, {"die_after_tokens": tokens})
+    faults.use_failing(world, {"die_after_tokens": tokens})
 
 
 @given(parsers.parse("a server whose engine fails after {tokens:d} tokens"))
 def a_server_whose_engine_fails(world: World, tokens: int) -> None:
     """It answers with an error of its own, and lives on."""
-    _use_stand_in(world, {"fail_after_tokens": tokens})
+    faults.use_failing(world, {"fail_after_tokens": tokens})
 
 
 @given(parsers.parse("a server whose adapter has a defect after {tokens:d} tokens"))
 def a_server_with_a_defect(world: World, tokens: int) -> None:
-    _use_stand_in(world, {"defect_after_tokens": tokens})
+    faults.use_failing(world, {"defect_after_tokens": tokens})
 
 
 @given(parsers.parse("a server whose engine stands still after {tokens:d} tokens"))
 def a_server_whose_engine_stands_still(world: World, tokens: int) -> None:
-    _use_stand_in(world, {"stall_after_tokens": tokens}, watchdog={"idle_ms": 200})
+    faults.use_failing(world, {"stall_after_tokens": tokens}, watchdog={"idle_ms": 200})
 
 
 @given(parsers.parse("a server whose tasks may run {wall_ms:d} ms"))
 def a_server_with_a_wall_time(world: World, wall_ms: int) -> None:
-    _use_stand_in(world, {}, watchdog={"wall_ms": wall_ms})
+    if world.servers.replica is not None:
+        raise NotApplicableError("a real engine may take longer than that for its first token")
+    world.use(world.servers.get(pool_settings({"watchdog": {"wall_ms": wall_ms}}, {"kind": "mock"})))
 
 
 @given("the server has measured its pace")
@@ -138,8 +136,7 @@ def the_server_has_measured(world: World) -> None:
 
 @when("the server is told to stop")
 def the_server_is_told_to_stop(world: World) -> None:
-    assert world.target.process is not None
-    world.target.process.terminate()
+    faults.stop(world)
 
 
 @then(parsers.parse("it exits with {code:d} within {within_ms:d} ms"))
@@ -178,9 +175,3 @@ def a_new_task_is_refused(world: World) -> None:
 
 def _use(world: World, **settings: Any) -> None:
     world.use(world.servers.get(pool_settings({}, world.servers.replica, **settings)))
-
-
-def _use_stand_in(world: World, replica: dict[str, Any], **pool: Any) -> None:
-    if world.servers.replica is not None:
-        raise NotApplicableError("a real engine does not fail on demand")
-    world.use(world.servers.get(pool_settings(pool, {"kind": "mock", **replica})))

@@ -2,6 +2,7 @@
 
 from pytest_bdd import given, parsers, then, when
 
+from features.steps import faults
 from features.steps.world import ANSWER_MS, END_MS, World
 from harness.checks import stream as rules
 from harness.checks.violation import Violation
@@ -107,7 +108,7 @@ def a_reader_comes_back_with(world: World, value: str) -> None:
 def its_reader_leaves_and_comes_back(world: World, tokens: int) -> None:
     a_reader_with_tokens(world, tokens)
     first = world.streams["task"]
-    first.leave()
+    faults.leave(world, first)
     world.notes["parts"] = [first.record]
     world.open("task", after=first.record.frames[-1].id)
     world.notes["parts"].append(world.read_to_end("task"))

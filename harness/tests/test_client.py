@@ -1,6 +1,7 @@
 """The client writes down what happened, waits with deadlines, and tells apart what left before and after a cancel."""
 
 import contextlib
+import select
 import socket
 import subprocess
 import sys
@@ -235,9 +236,19 @@ def test_raw_bytes_are_sent_as_they_are(script: Script, status: int) -> None:
     assert (("x-correlation-id", "a\n\tb"), ("x-two", "")) == exchange.request_headers
 
 
+@pytest.mark.req("OC-TEST-7020")
 def test_a_client_can_go_away_without_an_answer() -> None:
     with speaking_to(always(answer("200 OK", b""))) as (client, server):
-        go_away(server.url, b"POST / HT")
+        went = go_away(server.url, b"POST / HT")
         client.wait_until(lambda: server.requests, deadline_ms=2_000, what="the connection")
 
-        assert [b"POST / HT"] == server.requests
+        assert (True, [b"POST / HT"]) == (went, server.requests)
+
+
+@pytest.mark.req("OC-TEST-7020")
+def test_a_client_that_was_answered_before_did_not_go_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if it had been held up: it looks only once there is something to see."""
+    look = select.select
+    monkeypatch.setattr(select, "select", lambda readers, writers, broken, _: look(readers, writers, broken, 5))
+    with speaking_to(always(answer("200 OK", b""))) as (_, server):
+        assert not go_away(server.url, b"GET / HTTP/1.1\r\n\r\n")

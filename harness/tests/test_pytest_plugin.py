@@ -63,7 +63,11 @@ def every_stream_is_well(history):
 
 @given("a fault that does not happen")
 def no_fault(history):
-    history.fired = False
+    history.expect_fault("a cut", lambda: False)
+
+@given("a fault that happens")
+def a_fault(history):
+    history.expect_fault("a reset", lambda: True)
 
 @when("the harness is late")
 def is_late():
@@ -93,7 +97,7 @@ def run(
 
 
 def test_a_scenario_that_sends_something_and_breaks_no_rule_passes(pytester: pytest.Pytester) -> None:
-    result = run(pytester, "Given a request", "Then all is well")
+    result = run(pytester, "Given a request", "And a fault that happens", "Then all is well")
 
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*1 PASS*"])
@@ -116,8 +120,8 @@ def test_a_scenario_that_sends_something_and_breaks_no_rule_passes(pytester: pyt
             id="a-loop-over-nothing",
         ),
         pytest.param(
-            ("Given a request", "And a fault that does not happen", "Then all is well"),
-            "its fault did not happen",
+            ("Given a request", "And a fault that happens", "And a fault that does not happen", "Then all is well"),
+            "its fault did not happen: what would have followed is not known; a cut",
             id="no-fault",
         ),
     ],

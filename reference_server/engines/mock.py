@@ -10,6 +10,7 @@ Source: ORCH-3058.
 
 import asyncio
 import hashlib
+import logging
 import math
 import time
 from collections.abc import AsyncGenerator
@@ -53,6 +54,8 @@ VOCABULARY = (
     ),
     *(" and", " over", ".", ",", " pond", " frog", " leaf", " snow", " naïve", " über", " €", " 水", " 🦙", "\n", ""),
 )
+
+log = logging.getLogger(__name__)
 
 BATCH_S = 0.005  # tokens that are due within this are sent together: a timer wakes no more often
 
@@ -160,16 +163,25 @@ class Mock:
                 yield Tokens(tuple(pieces.take(due - sent)))
                 sent = due
             if sent == settings.die_after_tokens:
+                _tell("die_after_tokens")
                 raise EngineLostError("the mock died, as its settings ask")
             if sent == fail_after:
+                _tell("fail_after_tokens")
                 raise EngineFaultError("500 mock_error, as its settings ask")
             if sent == settings.defect_after_tokens:
+                _tell("defect_after_tokens")
                 raise ZeroDivisionError
             if sent == settings.stall_after_tokens:
+                _tell("stall_after_tokens")
                 await loop.create_future()
             if sent < total:
                 await asyncio.sleep(max(BATCH_S, settings.token_ms / 1000))
         yield Finished(finish_reason="length", tokens_in=await self.count_tokens(request.prompt), tokens_out=total)
+
+
+def _tell(fault: str) -> None:
+    """By this a scenario knows that its fault has happened (OC-TEST-7036)."""
+    log.warning("fault injected: %s", fault)
 
 
 def _vector(text: str) -> tuple[float, ...]:

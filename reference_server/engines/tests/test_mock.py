@@ -1,12 +1,14 @@
 """The embedded mock: deterministic, honest about itself, and able to misbehave."""
 
 import asyncio
+import contextlib
 from contextlib import aclosing
 
+import msgspec
 import pytest
 
 from reference_server.config import MockEngine
-from reference_server.engines.base import Completion, EngineLostError, Finished, Tokens
+from reference_server.engines.base import Completion, EngineError, EngineLostError, Finished, Tokens
 from reference_server.engines.mock import VERSION, Mock
 
 FAST = MockEngine(token_ms=0, prompt_ms=0)
@@ -62,6 +64,22 @@ async def test_it_stalls_when_it_is_told_to_and_lets_go_when_closed() -> None:
 
     await mock.confirm_stopped("t")
     assert set() == mock.active
+
+
+@pytest.mark.req("OC-TEST-7036")
+@pytest.mark.parametrize(
+    "fault", ["die_after_tokens", "fail_after_tokens", "defect_after_tokens", "stall_after_tokens"]
+)
+async def test_it_tells_each_fault_as_it_injects_it_and_no_other(fault: str, caplog: pytest.LogCaptureFixture) -> None:
+    settings = msgspec.structs.replace(FAST, **{fault: 3})
+    await pieces(Mock(settings), max_tokens=2)
+    assert [] == caplog.messages
+
+    with contextlib.suppress(EngineError, ZeroDivisionError, TimeoutError):
+        async with asyncio.timeout(0.05):
+            await pieces(Mock(settings))
+
+    assert [f"fault injected: {fault}"] == caplog.messages
 
 
 @pytest.mark.req("ORCH-3020", "ORCH-3058")
