@@ -18,6 +18,7 @@ from harness.engines.script import Script
 from harness.engines.wire_format import JsonAnswer, WireFormat
 
 START_LIMIT_S = 10.0
+BODY_BYTES_MAX = 64 * 2**20  # more than any server in front of it takes
 STATE_PATH = "/_pact/state"
 STATES = {
     "the model is still loading": Script(is_loading=True),
@@ -142,7 +143,7 @@ def stand_in(wire: WireFormat, script: Script | None = None, *, port: int = 0) -
     stop = asyncio.Event()
 
     async def serve() -> None:
-        app = web.Application()
+        app = web.Application(client_max_size=BODY_BYTES_MAX)
         app.router.add_route("*", "/{path:.*}", engine.answer)
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()

@@ -93,7 +93,7 @@ def pool(urls: Sequence[str], *, slots: int, idle_ms: int = 60_000) -> dict[str,
     return {"pools": [{"engine": "vllm", "watchdog": {"idle_ms": idle_ms}, "replicas": replicas}]}
 
 
-def submit(client: Client) -> str:
+def submit(client: Client, **changes: object) -> str:
     task_id = fresh_id()
     task = {
         "task_id": task_id,
@@ -106,6 +106,7 @@ def submit(client: Client) -> str:
         "max_tokens": 4,
         "deadline_ms": 600_000,
         "prompt": "a b c",
+        **changes,
     }
     assert 202 == client.submit(task).status
     return task_id

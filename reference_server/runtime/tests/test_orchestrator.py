@@ -307,7 +307,7 @@ async def test_an_engine_that_only_answers_errors_trips_its_breaker_until_one_pr
         pytest.param(EngineFaultError("500"), "POOL_UNAVAILABLE", "tripped", id="500"),
     ],
 )
-async def test_a_hundred_refusals_of_the_engine_leave_its_breaker_closed(
+async def test_of_a_hundred_errors_of_the_engine_only_faults_open_its_breaker(
     error: Exception, code: str, state: str
 ) -> None:
     """T2: SGLang #25811."""
