@@ -5,6 +5,8 @@ lives on when the server dies, and a proxy may stand before it.
 """
 
 import json
+import os
+import select
 import sys
 import time
 from pathlib import Path
@@ -21,6 +23,7 @@ STOP_MS = 3_000
 RESTART_S = 30.0  # a server's pauses between restarts grow
 LOOK_S = 0.02
 DIE_ANSWER_S = 2.0
+DEAD_S = 10.0  # from its end to a process that is no more, on a busy machine
 
 LAUNCHER = """#!/bin/sh
 # The stand-in in place of llama-server: it is given llama-server's arguments.
@@ -97,6 +100,20 @@ class Engines:
 def is_alive(pid: int) -> bool:
     """It runs, or is stopped; a zombie does not."""
     return state_of(pid) not in {"", "Z", "X"}
+
+
+def is_dead_soon(pid: int, *, seconds: float = DEAD_S) -> bool:
+    """Wait for the end of a process, however it was brought about; whether it came in time."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)  # readable once it has ended (pidfd_open(2))
+        return bool(poll.poll(seconds * 1000))
+    finally:
+        os.close(handle)
 
 
 def state_of(pid: int) -> str:

@@ -67,7 +67,7 @@ def _load(scene: Scene, options: Options, say: Say) -> None:
         _warm_up(scene)
         _phase(scene, "faults", say)
         for planned in plan(options.seed, options.kinds, duration_ms=options.duration_ms, blows=options.blows):
-            _blow(scene, planned, say)
+            deal(scene, planned, say)
         if not options.kinds:
             time.sleep(options.duration_ms / 1000)
     finally:
@@ -80,8 +80,8 @@ def _load(scene: Scene, options: Options, say: Say) -> None:
             scene.recorder.add("defect", what=what)
 
 
-def _blow(scene: Scene, planned: Planned, say: Say) -> None:
-    """One fault, from its strike to its healing."""
+def deal(scene: Scene, planned: Planned, say: Say) -> None:
+    """One blow of a fault, from its strike to its healing."""
     rng = random.Random(planned.seed)
     fault = planned.kind.make()
     time.sleep(planned.pause_ms / 1000)

@@ -16,7 +16,7 @@ class Cut(NetworkFault):
         """Pass it on, or cut."""
         is_due = link.is_stream and link.direction == "to-client" and link.frames >= self.rng.randint(1, FRAMES_MAX)
         if (is_due and self.rng.random() < SHARE) or (not link.is_stream and self.rng.random() < SHARE / 3):
-            self.hits += 1
+            self.hit()
             link.cut()
             return
         await link.send(data)

@@ -16,5 +16,5 @@ class Delay(NetworkFault):
     async def carry(self, data: bytes, link: Link) -> None:
         """Wait, then pass it on."""
         await asyncio.sleep(self.rng.uniform(*DELAY_MS) / 1000)
-        self.hits += 1
+        self.hit()
         await link.send(data)

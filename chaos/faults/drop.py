@@ -6,7 +6,7 @@ TCP sends a lost packet again: what a lossy network does to a stream is that it 
 import asyncio
 
 from chaos.faults.fault import Blow
-from chaos.faults.network import NetworkFault
+from chaos.faults.network import HIT_S, NetworkFault
 from chaos.proxy import Link
 from chaos.scene import Scene, Where
 
@@ -16,8 +16,8 @@ class Drop(NetworkFault):
 
     says = "swallowed a piece for a while"
 
-    def __init__(self, where: Where) -> None:
-        super().__init__(where)
+    def __init__(self, where: Where, *, hit_s: float = HIT_S) -> None:
+        super().__init__(where, hit_s=hit_s)
         self._healed = asyncio.Event()
 
     def heal(self, scene: Scene) -> Blow:
@@ -28,6 +28,6 @@ class Drop(NetworkFault):
 
     async def carry(self, data: bytes, link: Link) -> None:
         """Wait for the end of it."""
-        self.hits += 1
+        self.hit()
         await self._healed.wait()
         await link.send(data)

@@ -6,7 +6,7 @@ The words are those of b11434's ggml-cuda and of the C++ library; exit codes are
 import random
 from collections.abc import Mapping
 
-from chaos.engines import is_alive
+from chaos.engines import is_dead_soon
 from chaos.faults.fault import Blow
 from chaos.scene import Scene
 
@@ -42,6 +42,6 @@ class EngineDies:
         """It stays dead."""
         if not self._pid:
             return Blow(0, "no engine was alive")
+        is_dead = is_dead_soon(self._pid)
         told = [line for line in scene.engines.lines() if line["event"] == "dying" and line["pid"] == self._pid]
-        is_dead = bool(told) and not is_alive(self._pid)
-        return Blow(int(is_dead), f"engine {self._pid} died of {self._kind}")
+        return Blow(int(is_dead and bool(told)), f"engine {self._pid} died of {self._kind}")

@@ -28,7 +28,7 @@ class Fault(Protocol):
     """One blow of trouble. Everything random comes from the `Random` that is handed in."""
 
     def strike(self, scene: Scene, rng: random.Random) -> None:
-        """Begin."""
+        """Begin, and see it hit where that may take a while."""
 
     def heal(self, scene: Scene) -> Blow:
         """End what was begun, wait until it is ended, and say what it came to."""

@@ -44,4 +44,5 @@ class FullDisk:
             resource.prlimit(scene.server.pid, resource.RLIMIT_FSIZE, self._was)
         self._restart.strike(scene, self._rng)
         self._restart.heal(scene)
-        return Blow(int(status != 202), f"a task that could not be journaled was answered with {status}")
+        has_failed = status not in {202, 429}  # a full lane refuses before anything is written
+        return Blow(int(has_failed), f"a task that could not be journaled was answered with {status}")

@@ -18,6 +18,6 @@ class HalfClose(NetworkFault):
         if self.rng.random() >= SHARE:
             await link.send(data)
             return
-        self.hits += 1
+        self.hit()
         await link.send(data[: len(data) // 2])
         link.shut()

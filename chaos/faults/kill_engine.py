@@ -5,7 +5,7 @@ import random
 import signal
 from contextlib import suppress
 
-from chaos.engines import is_alive
+from chaos.engines import is_dead_soon
 from chaos.faults.fault import Blow
 from chaos.scene import Scene
 
@@ -29,4 +29,4 @@ class KillEngine:
         del scene
         if not self._pid:
             return Blow(0, "no engine was alive")
-        return Blow(int(not is_alive(self._pid)), f"engine {self._pid} was killed")
+        return Blow(int(is_dead_soon(self._pid)), f"engine {self._pid} was killed")

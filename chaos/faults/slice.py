@@ -22,6 +22,7 @@ class Slice(NetworkFault):
             await link.send(data[at : at + size])
             await asyncio.sleep(0)
             at += size
-        self.hits += 1
+        if len(data) > SLICE_BYTES[1]:
+            self.hit()
         if at < len(data):
             await link.send(data[at:])

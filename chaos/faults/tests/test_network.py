@@ -5,22 +5,33 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from chaos.faults.cut import Cut
 from chaos.faults.delay import Delay
 from chaos.faults.drop import Drop
+from chaos.faults.fault import Kind
 from chaos.faults.half_close import HalfClose
 from chaos.faults.network import NetworkFault
 from chaos.faults.slice import Slice
+from chaos.judge import judge
 from chaos.proxy import FrameCounter, Proxy
+from chaos.record import Recorder
+from chaos.run import deal
+from chaos.scene import Scene
+from chaos.schedule import Planned
+from chaos.tests.story import Story
+from chaos.workloads.registry import WORKLOADS
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 FRAME = b'event: token\nid: 1\ndata: {"t":"\xe6\xb0\xb4","i":0}\n\n'
 REQUEST = b"GET /v1/tasks/x/stream HTTP/1.1\r\nHost: x\r\n\r\n"
 FRAMES = 40
 WAIT_S = 10.0
+LATE_S = 0.1
 
 
 def chunk(data: bytes) -> bytes:
@@ -133,6 +144,46 @@ def test_a_half_closed_connection_ends_early_and_in_order() -> None:
     assert fault.hits > 0
     assert any(len(got) < len(ANSWER) for got, _ in ends)
     assert all(ANSWER.startswith(got) for got, _ in ends)
+
+
+def dealt(proxy: Proxy, folder: Path, fault: NetworkFault) -> dict[str, object]:
+    """What a run writes down of a blow that is to last no longer than it takes to hit."""
+    recorder = Recorder(folder / "history.jsonl")
+    scene = Scene(WORKLOADS["mixed"], cast("Any", None), cast("Any", None), recorder, front=proxy)
+    kind = Kind(name="it", about="", make=lambda: fault, hold_ms=(0, 0), where="clients")
+    deal(scene, Planned(kind, 0, 0, "a blow"), lambda _: None)
+    recorder.close()
+    (written,) = recorder.records
+    return written
+
+
+@pytest.mark.req("OC-TEST-7050")
+@pytest.mark.parametrize("kind", [Cut, Delay, Drop, HalfClose, Slice], ids=lambda kind: str(kind.__name__))
+def test_a_blow_waits_for_what_comes_later_than_it_was_to_last(tmp_path: Path, kind: type[NetworkFault]) -> None:
+    with streaming() as url, Proxy(url) as proxy:
+
+        def come() -> None:
+            while not fault.hits:
+                fetch(proxy.url)
+
+        fault = kind("clients")
+        late = threading.Timer(LATE_S, come)
+        late.start()
+        written = dealt(proxy, tmp_path, fault)
+        late.join(WAIT_S)
+
+    assert cast("int", written["hits"]) > 0
+    assert proxy.trouble is None
+
+
+@pytest.mark.req("OC-TEST-7050")
+def test_a_blow_that_nothing_comes_to_has_missed_and_its_run_is_unknown(tmp_path: Path) -> None:
+    with streaming() as url, Proxy(url) as proxy:
+        written = dealt(proxy, tmp_path, Delay("clients", hit_s=0.05))
+
+    story = Story.of(faults=["it"]).over()
+    story.records.append(written)
+    assert ("unknown", ("the fault it did not hit",)) == (judge(story.records).outcome, judge(story.records).doubts)
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000, 100_000], ids=lambda size: f"{size}-bytes")
