@@ -102,11 +102,17 @@ class Bench:
         return self.setup is not None and not self.setup.engine_urls
 
     @property
-    def copies(self) -> int:
-        """So many tasks at once reach every replica."""
-        if self.setup is not None:
-            return self.setup.replicas * self.setup.slots
+    def slots(self) -> int:
+        """So many tasks the server decodes at a time."""
         return self.server.service.slots if self.server is not None else 1
+
+    @property
+    def copies(self) -> int:
+        """So many tasks at once reach every replica.
+
+        The server that we start gives a task to the replica with the fewest, so that each decodes alone there.
+        """
+        return self.setup.replicas if self.setup is not None else self.slots
 
     # ── the direct way ──
 
@@ -146,15 +152,20 @@ class BenchLab:
     def alternatives(self, base: Conditions, factor: str) -> Conditions | str:
         """What this bench can change."""
         can_restart = self._bench.can_restart and base.path == "orchestrator"
-        siblings = "siblings are sent through the orchestrator only"
         changed: dict[str, Conditions | str] = {
             "warm cache": replace(base, cache="warm"),
-            "siblings": siblings if base.path == "direct" else replace(base, siblings=SIBLINGS_TRIED),
+            "siblings": self._beside(base),
             "replica": self._other_replica(base),
             "path": self._other_path(base),
             "engine restart": replace(base, life=self._bench.life + 1) if can_restart else "these engines are not ours",
         }
         return changed[factor]
+
+    def _beside(self, base: Conditions) -> Conditions | str:
+        if base.path == "direct":
+            return "siblings are sent through the orchestrator only"
+        count = min(SIBLINGS_TRIED, self._bench.slots - 1)
+        return replace(base, siblings=count) if count else "the server decodes one task at a time"
 
     def _other_replica(self, base: Conditions) -> Conditions | str:
         if base.path == "direct":
@@ -181,7 +192,7 @@ class BenchLab:
         return self._on_replica(case, under)
 
     def _on_replica(self, case: Case, under: Conditions) -> Decoding:
-        """Fill all slots until the wanted replica has one of the copies; beside siblings one copy is all there is."""
+        """Until the wanted replica has one of the copies; beside siblings one copy is all there is."""
         server = self._bench.server
         assert server is not None, "decoded on a bench that runs"  # noqa: S101
         copies = 1 if under.siblings else self._bench.copies

@@ -19,7 +19,8 @@ class Conditions:
         replica: as `started` names it; of the direct path, the engine's own name here.
         life: how often the engines had been started, from 1.
         cache: `warm`: the same prompt ran there right before, and the task asked for the cache to be used.
-        siblings: how many other tasks were there at the same time.
+        siblings: how many other tasks decoded all the while, on the whole server.
+        siblings_on_replica: how many of these on the same replica: an engine's batch.
         attempt: 1, 2 …: the same again.
     """
 
@@ -28,6 +29,7 @@ class Conditions:
     life: int = 1
     cache: Cache = "cold"
     siblings: int = 0
+    siblings_on_replica: int = 0
     attempt: int = 1
 
     def __str__(self) -> str:
@@ -35,6 +37,7 @@ class Conditions:
         parts += [f"start {self.life}"] if self.life > 1 else []
         parts += ["warm cache"] if self.cache == "warm" else []
         parts += [f"beside {self.siblings}"] if self.siblings else []
+        parts += [f"{self.siblings_on_replica} of them on its replica"] if self.siblings_on_replica else []
         parts += [f"attempt {self.attempt}"] if self.attempt > 1 else []
         return ", ".join(parts)
 

@@ -3,10 +3,12 @@
 Source: ORCH-3045, ORCH-3050, OC-TEST-7005.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from determinism.recording import Cache, Conditions, Identity, Recording, Undecoded
 from determinism.seeds import Case
+from determinism.siblings import Siblings
 from harness.client import Client, fresh_id
 from harness.engines.direct import DirectEngine, EngineDoesNotTellError
 from harness.history import History, Stream
@@ -16,8 +18,8 @@ from harness.target import Target
 
 DEADLINE_MS = 24 * 3_600_000  # of a task: no queue of a test reaches it
 DECODE_MS = 120_000  # some dozens of tokens on a small CPU that other work shares
+SIBLING_SHARE = 0.5  # of the context: longer than any task beside them; they are canceled
 SIBLING_SEEDS = 10_000  # siblings are other cases: they begin far behind the suite's own
-SIBLING_TOKENS = 512  # longer than any task beside them; they are canceled
 
 Decoding = Recording | Undecoded
 
@@ -47,60 +49,35 @@ class Orchestrated:
         """Submit the same task so many times at once, and read every stream to its end.
 
         Args:
-            copies: as many as there are slots, so that each replica gets one.
+            copies: as many as reach every replica.
             cache: `warm` asks for the prompt cache to be used; that it is warm is the caller's part.
-            siblings: other tasks that are there meanwhile; they are canceled afterwards. Where one of them is
-                refused, nothing is decoded: a stream beside fewer siblings is no stream beside so many.
+            siblings: other tasks that decode meanwhile, each in a slot of its own. Where they do not all do so from
+                before the stream to after it, nothing is decoded: that was no stream beside so many.
             has_seed: without one, a server derives it from the task's id.
         """
         self._forget()
         under = Conditions(life=self.life, cache=cache, siblings=siblings)
-        beside, refusal_beside = self._submit_siblings(siblings) if siblings else ([], "")
-        if refusal_beside:
-            self._cancel(beside)
-            why = f"sibling {len(beside) + 1} of {siblings} {refusal_beside}"
-            return [Undecoded(case, under, why)] * copies
-        extra = {"kv_hint": "reuse" if cache == "warm" else "cold", **({"seed": case.seed} if has_seed else {})}
-        bodies = [self._body(case, self._tokens, **extra) for _ in range(copies)]
-        refused = [self._refusal(body) for body in bodies]
-        streams = [
-            None if why else self._client.start_stream(str(b["task_id"]))
-            for why, b in zip(refused, bodies, strict=True)
-        ]
-        why = self._read()
-        self._cancel(beside)
+        beside = Siblings(self._client, [self._sibling(number) for number in range(siblings)], deadline_ms=DECODE_MS)
+        try:
+            if why := beside.start():
+                return [Undecoded(case, under, why)] * copies
+            extra = {"kv_hint": "reuse" if cache == "warm" else "cold", **({"seed": case.seed} if has_seed else {})}
+            found = self._read(case, under, [self._body(case, self._tokens, **extra) for _ in range(copies)])
+            if why := beside.why_not_there("had ended"):
+                return [Undecoded(case, under, why)] * copies
+        finally:
+            beside.cancel()
         return [
-            Undecoded(case, under, refusal or why)
-            if reader is None or why
-            else self._recorded(case, under, reader.record)
-            for refusal, reader in zip(refused, streams, strict=True)
+            replace(one, under=replace(one.under, siblings_on_replica=beside.on(one.under.replica)))
+            if isinstance(one, Recording)
+            else one
+            for one in found
         ]
 
-    def _cancel(self, task_ids: list[str]) -> None:
-        for task_id in task_ids:
-            self._client.request("POST", f"/v1/tasks/{task_id}/cancel")
-
-    def _submit_siblings(self, count: int) -> tuple[list[str], str]:
-        """Submit long tasks, and wait until as many of them run as can run beside one more.
-
-        Returns:
-            The ids of those admitted, and why the next one was not; nothing where all were.
-        """
-        admitted: list[str] = []
-        for number in range(count):
-            body = self._body(Case(SIBLING_SEEDS + number, number % 3), SIBLING_TOKENS, priority="batch", seed=number)
-            body["max_tokens"] = min(SIBLING_TOKENS, self.service.ctx_max // 2)
-            if refusal := self._refusal(body):
-                return admitted, refusal
-            admitted.append(str(body["task_id"]))
-        wanted = min(len(admitted), max(1, self.service.slots - 1))
-        self._client.wait_until(
-            lambda: sum(self._client.status(i).json["state"] != "queued" for i in admitted[:wanted]) >= wanted,
-            deadline_ms=DECODE_MS,
-            what=f"{wanted} siblings to run",
-        )
-        self._client.history.exchanges.clear()
-        return admitted, ""
+    def _sibling(self, number: int) -> dict[str, object]:
+        """Longer than any task beside it: it is canceled."""
+        case = Case(SIBLING_SEEDS + number, number % 3)
+        return self._body(case, int(self.service.ctx_max * SIBLING_SHARE), priority="batch", seed=case.seed)
 
     def _body(self, case: Case, tokens: int, **more: object) -> dict[str, object]:
         return {
@@ -118,21 +95,28 @@ class Orchestrated:
             **more,
         }
 
+    def _read(self, case: Case, under: Conditions, bodies: Sequence[dict[str, object]]) -> list[Decoding]:
+        """Submit these, and read every stream to its end."""
+        refused = [self._refusal(body) for body in bodies]
+        streams = [
+            None if why else self._client.start_stream(str(body["task_id"]))
+            for why, body in zip(refused, bodies, strict=True)
+        ]
+        why = ""
+        try:
+            self._client.read_to_end([reader for reader in streams if reader is not None], deadline_ms=DECODE_MS)
+        except (HangError, LateError) as error:
+            why = str(error)
+        return [
+            Undecoded(case, under, refusal or why)
+            if reader is None or why
+            else self._recorded(case, under, reader.record)
+            for refusal, reader in zip(refused, streams, strict=True)
+        ]
+
     def _refusal(self, body: dict[str, object]) -> str | None:
         answer = self._client.submit(body)
         return None if answer.status == 202 else f"not admitted: {answer}"
-
-    def _read(self) -> str:
-        """Why the streams did not end, or nothing."""
-        try:
-            self._client.wait_until(
-                lambda: not any(reader.is_open for reader in self._client.readers),
-                deadline_ms=DECODE_MS,
-                what=f"the end of {len(self._client.readers)} streams",
-            )
-        except (HangError, LateError) as error:
-            return str(error)
-        return ""
 
     def _forget(self) -> None:
         for reader in self._client.readers:

@@ -88,9 +88,16 @@ class Run:
             return verdicts.control(self.evidence)
         if check == "direct" and self.bench.direct() is None:
             return Verdict(check, Outcome.NOT_APPLICABLE, "no engine can be asked directly; name one with --engine-url")
+        if check == "siblings" and self.bench.slots < 2:
+            return Verdict(check, Outcome.NOT_APPLICABLE, "this server decodes one task at a time")
         found = verdicts.mismatches_of(check, self.evidence)
         verdict = verdicts.equality(check, self.evidence, found, self._explained(found))
-        return verdicts.replicas(self.evidence, verdict, wanted=self.wanted) if check == "replicas" else verdict
+        match check:
+            case "replicas":
+                return verdicts.replicas(self.evidence, verdict, wanted=self.wanted)
+            case "siblings":
+                return verdicts.siblings(self.evidence, verdict)
+        return verdict
 
     def _decoded(self, check: str) -> Iterable[Decoding]:
         server = self.bench.server
@@ -104,9 +111,7 @@ class Run:
             case "warm-cache":
                 yield from self._warm(server)
             case "siblings":
-                for number, count in enumerate(SIBLINGS):
-                    self.progress(check, number, len(SIBLINGS))
-                    yield from server.decode(self.cases[number % len(self.cases)], siblings=count)
+                yield from self._beside(server)
             case "control":
                 self.progress(check, 0, 1)
                 yield from server.decode(self.cases[0], copies=SEEDLESS, has_seed=False)
@@ -134,6 +139,13 @@ class Run:
             self.progress("warm-cache", number, len(some))
             yield from server.decode(case, copies=self.bench.copies)
             yield from server.decode(case, copies=self.bench.copies, cache="warm")
+
+    def _beside(self, server: Orchestrated) -> Iterator[Decoding]:
+        """As many streams as there are counts; beside each count that leaves a slot for the stream itself."""
+        counts = [count for count in SIBLINGS if count < server.service.slots]
+        for number in range(len(SIBLINGS) if counts else 0):
+            self.progress("siblings", number, len(SIBLINGS))
+            yield from server.decode(self.cases[number % len(self.cases)], siblings=counts[number % len(counts)])
 
     def _direct(self) -> Iterator[Decoding]:
         engine = self.bench.direct()

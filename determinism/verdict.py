@@ -4,7 +4,7 @@ Source: ORCH-3045, ORCH-3047, ORCH-3050, OC-TEST-7001 … 7003, OC-TEST-7009.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from determinism.compare import Mismatch, compare, identities, prompts_that_ignore_the_seed, uncovered
@@ -18,7 +18,7 @@ CHECKS: Final[Mapping[str, tuple[str, ...]]] = {
     "replicas": ("ORCH-3045", "ORCH-3050", "OC-TEST-7001"),
     "control": ("OC-TEST-7006", "OC-CORE-1030"),
     "warm-cache": ("ORCH-3045", "OC-CORE-1030", "OC-TEST-7061"),
-    "siblings": ("ORCH-3045", "OC-CORE-1030", "OC-TEST-7061"),
+    "siblings": ("ORCH-3045", "OC-CORE-1030", "OC-TEST-7061", "OC-TEST-7068"),
     "restart": ("ORCH-3045", "OC-CORE-1030", "OC-TEST-7061"),
     "direct": ("ORCH-3050", "OC-TEST-7002", "OC-TEST-7061"),
     "pinned": ("ORCH-3047", "OC-CORE-1032"),
@@ -107,6 +107,17 @@ def replicas(evidence: Evidence, verdict: Verdict, *, wanted: int | None) -> Ver
         return Verdict("replicas", Outcome.NOT_APPLICABLE, text, verdict.streams)
     text = f"{len(evidence.cases)} seeds on {len(names)} replicas: {verdict.streams} streams, all equal"
     return Verdict("replicas", Outcome.PASS, text, verdict.streams)
+
+
+def siblings(evidence: Evidence, verdict: Verdict) -> Verdict:
+    """With how many others the streams were decoded: an engine with one slot never has two in a batch."""
+    beside = [r.under for r in evidence.recordings("siblings")]
+    if verdict.outcome is not Outcome.PASS:
+        return verdict
+    counts = _listed(sorted({under.siblings for under in beside}), most=len(beside))
+    most = max(under.siblings_on_replica for under in beside)
+    text = f"{verdict.text}, beside {counts} others, up to {most} of them on the same replica"
+    return replace(verdict, text=text)
 
 
 def control(evidence: Evidence) -> Verdict:

@@ -109,5 +109,6 @@ def _cell(case: Case, under: Conditions, found: Iterable[Recording], expected: R
     return f'<td><i class=other title="{title}">{min(at.index for at in parted)}</i></td>'
 
 
-def _order(under: Conditions) -> tuple[bool, int, bool, int, str]:
-    return (under.path == "direct", under.life, under.cache == "warm", under.siblings, under.replica)
+def _order(under: Conditions) -> tuple[bool, int, bool, int, str, int]:
+    is_warm = under.cache == "warm"
+    return (under.path == "direct", under.life, is_warm, under.siblings, under.replica, under.siblings_on_replica)

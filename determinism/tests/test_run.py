@@ -3,6 +3,7 @@
 The engines are stand-ins on real sockets: no real one flips a token on demand.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,10 +29,10 @@ CHECKS = ("replicas", "control", "pinned")
 
 
 @contextmanager
-def on_stand_ins(first: Script, second: Script, folder: Path) -> Iterator[Bench]:
+def on_stand_ins(first: Script, second: Script, folder: Path, *, slots: int = 1) -> Iterator[Bench]:
     """A server with one replica on each of two stand-ins."""
-    with stand_in(LlamaCppFormat(), first) as one, stand_in(LlamaCppFormat(), second) as other:
-        bench = Bench(Setup(engine_urls=(one.url, other.url)), tokens=12, folder=folder)
+    with stand_in(LlamaCppFormat(slots), first) as one, stand_in(LlamaCppFormat(slots), second) as other:
+        bench = Bench(Setup(engine_urls=(one.url, other.url), slots=slots), tokens=12, folder=folder)
         try:
             bench.start()
             yield bench
@@ -58,15 +59,48 @@ def test_equal_stand_ins_give_equal_streams_warm_and_beside_siblings(tmp_path: P
     assert 2 * len(SOME) == found["replicas"].streams
 
 
-@pytest.mark.req("OC-TEST-7061", "OC-TEST-7009")
-def test_beside_fewer_siblings_than_wanted_nothing_is_proven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A queue too short for 32 of them: 1, 2, 8 and 9 are there, and from the first refusal on there is no stream."""
-    monkeypatch.setattr("determinism.settings.QUEUE", 16)
+@pytest.mark.req("OC-TEST-7061", "OC-TEST-7068")
+def test_streams_are_decoded_beside_as_many_as_leave_a_slot_for_them(tmp_path: Path) -> None:
+    with on_stand_ins(good(), good(), tmp_path, slots=5) as bench:
+        found = verdicts(bench, checks=("replicas", "siblings"))["siblings"]
+
+    assert (Outcome.PASS, 7) == (found.outcome, found.streams)
+    assert "beside 1, 2, 8, 9 others, up to 4 of them on the same replica" in found.text
+
+
+@pytest.mark.req("OC-TEST-7068", "OC-TEST-7006", "OC-TEST-7009")
+@pytest.mark.parametrize("tokens_max", [1, 12], ids=["before", "meanwhile"])
+def test_beside_siblings_that_end_early_nothing_is_proven(tmp_path: Path, tokens_max: int) -> None:
+    """As long as the judged streams, they end before them; all streams are equal, and none was beside another."""
+    with on_stand_ins(good(tokens_max=tokens_max), good(tokens_max=tokens_max), tmp_path) as bench:
+        found = verdicts(bench, checks=("replicas", "siblings"))
+
+    assert Outcome.PASS is found["replicas"].outcome
+    assert (Outcome.NOT_TESTABLE, 0) == (found["siblings"].outcome, found["siblings"].streams)
+    assert re.search("sibling 1 of 1 did not decode when the stream .*: it is ended", found["siblings"].text)
+
+
+@pytest.mark.req("OC-TEST-7068", "OC-TEST-7009")
+def test_beside_siblings_that_are_refused_nothing_is_proven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("determinism.replay.SIBLING_SHARE", 2)  # of the context: more than there is
     with on_stand_ins(good(), good(), tmp_path) as bench:
         found = verdicts(bench, checks=("replicas", "siblings"))["siblings"]
 
-    assert (Outcome.NOT_TESTABLE, 4) == (found.outcome, found.streams)
-    assert "of 32 not admitted: " in found.text
+    assert (Outcome.NOT_TESTABLE, 0) == (found.outcome, found.streams)
+    assert "sibling 1 of 1 not admitted: " in found.text
+
+
+@pytest.mark.req("OC-TEST-7068")
+def test_a_server_that_decodes_one_task_at_a_time_has_nothing_beside_it(tmp_path: Path) -> None:
+    with stand_in(LlamaCppFormat(), good()) as engine:
+        bench = Bench(Setup(engine_urls=(engine.url,), replicas=1), tokens=12, folder=tmp_path)
+        try:
+            bench.start()
+            found = verdicts(bench, checks=("replicas", "siblings"))["siblings"]
+        finally:
+            bench.stop()
+
+    assert (Outcome.NOT_APPLICABLE, 0) == (found.outcome, found.streams)
 
 
 @pytest.mark.req("OC-TEST-7006", "OC-TEST-7060", "OC-TEST-7062")

@@ -8,7 +8,7 @@ from harness.engines.wire_format import CTX_MAX, MODEL, Asked, JsonAnswer, frame
 
 
 class LlamaCppFormat:
-    """One slot, always idle to those who ask."""
+    """Slots that are always idle to those who ask; one, or as many as it is told."""
 
     stream_paths: tuple[str, ...] = ("/completion",)
     busy: JsonAnswer = (429, {"error": {"code": 429, "message": "too many", "type": "rate_limit_error"}})
@@ -18,18 +18,21 @@ class LlamaCppFormat:
     metrics = "llamacpp:requests_processing 0\n"
     loading_work: JsonAnswer = loading
 
+    def __init__(self, slots: int = 1) -> None:
+        self.slots = slots
+
     def get(self, path: str, version: str) -> JsonAnswer | None:
         """Health, properties, slots."""
         props = {
             "default_generation_settings": {"n_ctx": CTX_MAX, "params": {}},
-            "total_slots": 1,
+            "total_slots": self.slots,
             "model_path": MODEL,
             "build_info": version,
         }
         answers: dict[str, object] = {
             "/health": {"status": "ok"},
             "/props": props,
-            "/slots": [{"id": 0, "n_ctx": CTX_MAX, "is_processing": False}],
+            "/slots": [{"id": slot, "n_ctx": CTX_MAX, "is_processing": False} for slot in range(self.slots)],
         }
         return (200, answers[path]) if path in answers else None
 

@@ -25,6 +25,7 @@ class Script:
         drifts_at: this token differs from one request to the next.
         flips: a seed, and the index of the token that this engine alone has another piece for.
         ignores_seed: every seed gives the same text.
+        tokens_max: no answer has more, whatever was asked for.
         flood_bytes: a frame of this size that never ends, instead of the first token.
     """
 
@@ -41,6 +42,7 @@ class Script:
     drifts_at: int | None = None
     flips: tuple[int, int] | None = None
     ignores_seed: bool = False
+    tokens_max: int | None = None
     flood_bytes: int = 0
 
     def pieces(self, prompt: str, seed: int, count: int, *, request: int) -> Iterator[str]:

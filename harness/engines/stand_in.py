@@ -9,7 +9,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiohttp import web
@@ -114,6 +114,8 @@ class StandIn:
     def _frames(self, body: object) -> Iterator[bytes | None]:
         """What is sent, in order; None = nothing more, but the connection stays."""
         script, asked = self.script, self.wire.asked(body)
+        if script.tokens_max is not None:
+            asked = replace(asked, max_tokens=min(asked.max_tokens, script.tokens_max))
         if script.flood_bytes:
             yield b"data: " + b"x" * script.flood_bytes
         text = ""
