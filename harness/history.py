@@ -17,6 +17,7 @@ TERMINAL_EVENTS = frozenset({"end", "error"})
 SHOWN_BYTES = 400  # of a body in a report: enough for every error envelope
 
 TOLD_MAX = 20  # exchanges, streams, and frames of each: the end of a scenario is where it failed
+TOLD_FIRST = 10  # frames of a stream beside its last: where what starts wrong is seen
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -171,6 +172,13 @@ class Stream:
         """The frames of one type so far."""
         return [frame for frame in self.frames if frame.event == event]
 
+    def told(self) -> str:
+        """Its request, the head of its answer, and its first and last frames, as a report shows them."""
+        frames = [f"  {frame.id} {frame.event}: {frame.data[:SHOWN_BYTES]}" for frame in self.frames]
+        if (left_out := len(frames) - TOLD_FIRST - TOLD_MAX) > 0:
+            frames[TOLD_FIRST:-TOLD_MAX] = [f"  … {left_out} frames …"]
+        return "\n".join([str(self), *([str(self.opening)] if self.opening is not None else []), *frames])
+
     def __str__(self) -> str:
         runs = [(event, len(list(run))) for event, run in groupby(frame.event for frame in self.frames)]
         listed = " ".join(event if count == 1 else f"{count}*{event}" for event, count in runs)
@@ -206,12 +214,9 @@ class History:
         return [name for name, has_happened in self.faults if not has_happened()]
 
     def told(self) -> list[str]:
-        """The last exchanges and the frames of every stream, as a report shows them."""
-        found = [str(exchange) for exchange in self.exchanges[-TOLD_MAX:]]
-        for stream in self.streams[-TOLD_MAX:]:
-            frames = [f"  {f.id} {f.event}: {f.data[:SHOWN_BYTES]}" for f in stream.frames[-TOLD_MAX:]]
-            found.append("\n".join([str(stream), *frames]))
-        return found
+        """The last exchanges and the last streams, as a report shows them."""
+        streams = [stream.told() for stream in self.streams[-TOLD_MAX:]]
+        return [*(str(exchange) for exchange in self.exchanges[-TOLD_MAX:]), *streams]
 
     def answers(self) -> Iterator[Exchange]:
         """Every exchange that was answered, openings of streams included."""
