@@ -11,7 +11,7 @@ OC-POOL-3001 … 3003, 3011, 3014.
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from reference_server.domain.core import Core
@@ -47,7 +47,7 @@ class ReplicaKeeper:
         first_outcome: set when the first preload has succeeded or failed.
 
     Args:
-        why_not_emitted: the part of the self-test that shows metrics and log; None = both work.
+        why_not_emitted: the part of the self-test that shows metrics and log; it gives None where both work.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ReplicaKeeper:
         start_limit_ms: int,
         pinned: str | None = None,
         changed: Callable[[], None],
-        why_not_emitted: Callable[[], str | None] = lambda: None,
+        why_not_emitted: Callable[[], Awaitable[str | None]] | None = None,
         rng: random.Random,
     ) -> None:
         self.pool_id = pool_id
@@ -188,7 +188,7 @@ class ReplicaKeeper:
                 raise FaultError(fault)
             times = self._core.pools[self.pool_id].times
             report = await pass_self_test(engine, f"preload-{self.replica_id}", facts, times)
-            if (why := self._why_not_emitted()) is not None:
+            if self._why_not_emitted is not None and (why := await self._why_not_emitted()) is not None:
                 raise SelfTestError(why)
         self.engine, self.usage = engine, await self._usage_of(engine)
         log.info("replica %s passed its self-test: %s", self.replica_id, report)

@@ -3,15 +3,18 @@
 Lines of tasks are as frequent as tasks: they are encoded at once, without structlog's chain, and the lines of one turn
 of the event loop leave in one write. What structlog and the libraries log goes the same way, so that order is kept.
 
-Source: ORCH-3027, OC-CORE-1040, OC-CTRL-2041, OC-CTRL-2050.
+Source: ORCH-3027, OC-CORE-1040, OC-CORE-1046, OC-CTRL-2041, OC-CTRL-2050.
 """
 
 import asyncio
 import atexit
 import logging
+import os
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
+from queue import SimpleQueue
 from typing import Any
 
 import msgspec
@@ -36,54 +39,107 @@ from reference_server.domain.task import Task
 _json = msgspec.json.Encoder()
 
 
+WAITING_BYTES = 4 * 1024 * 1024  # of lines that nobody has taken yet; some 8,000 lines of tasks
+END_S = 1.0  # how long a process that ends waits for what is still to be written
+
+
 class Lines:
     """Lines on their way to standard error; inside an event loop those of one turn of it go together.
 
-    Lines that cannot be written are gone: a full disk costs the log, not the server.
+    A thread writes them: a pipe that nobody reads and a disk that stands still hold up whoever writes. Lines that
+    cannot be written are gone, and so are those beyond what may wait; they cost the log, not the server.
+
+    Args:
+        write: writes all of what it is given; OSError or ValueError where it cannot.
+        waiting_bytes: how much may wait; what comes beyond is counted and told as soon as there is room again.
 
     Attributes:
         level: of the least that is written.
         last_error: why the last lines could not be written; None = they were.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, write: Callable[[bytes], None] | None = None, *, waiting_bytes: int = WAITING_BYTES) -> None:
         self.level = logging.INFO
         self.last_error: str | None = None
+        self._write, self._waiting_bytes = write or _to_standard_error, waiting_bytes
         self._adding = threading.Lock()
         self._waiting: list[bytes] = []
+        self._size = 0  # of what waits and of what is being written
+        self._lost = 0
+        self._batches: SimpleQueue[list[bytes] | threading.Event] = SimpleQueue()
+        self._writer: threading.Thread | None = None
 
     def msg(self, line: bytes) -> None:
-        """Have one line written."""
+        """Have one line written, soon."""
         with self._adding:
+            if self._size > self._waiting_bytes:
+                self._lost += 1
+                return
+            self._size += len(line)
             self._waiting.append(line)
             is_first = len(self._waiting) == 1
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # before the loop, after it, or in another thread
-            self.flush()
+            self._hand_over()
         else:
             if is_first:
-                loop.call_soon(self.flush)
+                loop.call_soon(self._hand_over)
 
     debug = info = warning = error = critical = log = msg
 
-    def flush(self) -> None:
-        """Write what waits."""
+    def flush(self, within_s: float = END_S) -> bool:
+        """Wait until all lines so far are written, or cannot be. Returns whether they were taken by then."""
+        self._hand_over()
+        if self._writer is None:
+            return True
+        is_done = threading.Event()
+        self._batches.put(is_done)
+        return is_done.wait(within_s)
+
+    def _hand_over(self) -> None:
+        """Give the thread what waits."""
         with self._adding:
             lines, self._waiting = self._waiting, []
-        if not lines:
-            return
-        try:
-            sys.stderr.buffer.write(b"\n".join(lines) + b"\n")
-            sys.stderr.buffer.flush()
-        except (OSError, ValueError) as error:  # ValueError: it is closed
-            self.last_error = str(error)
-        else:
-            self.last_error = None
+            if not lines:
+                return
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._run, name="log", daemon=True)
+                self._writer.start()
+        self._batches.put(lines)
+
+    def _run(self) -> None:
+        while True:
+            batch = self._batches.get()
+            if isinstance(batch, threading.Event):
+                batch.set()
+                continue
+            try:
+                self._write(b"\n".join(batch) + b"\n")
+            except (OSError, ValueError) as error:  # ValueError: it is closed
+                self.last_error = str(error)
+            else:
+                self.last_error = None
+            self._has_written(batch)
+
+    def _has_written(self, batch: list[bytes]) -> None:
+        with self._adding:
+            self._size -= sum(map(len, batch))
+            lost, self._lost = self._lost, 0
+        if lost:
+            told = {"event": "log lines lost", "level": "warning", "timestamp": datetime.now(UTC), "count": lost}
+            self.msg(_json.encode(told))
+
+
+def _to_standard_error(data: bytes) -> None:
+    """Past Python's buffer: a write that stands still would keep its lock, which the interpreter's end asks for."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(sys.stderr.fileno(), rest) :]
 
 
 LINES = Lines()
-atexit.register(LINES.flush)  # what a loop that was left did not come to
+atexit.register(LINES.flush)
 
 
 def configure(level: str = "INFO") -> None:

@@ -18,6 +18,7 @@ import pytest
 
 LOG_SCHEMA = Path(__file__).parent.parent.parent / "contracts" / "logs" / "line.schema.json"
 PLANTED = "planted-secret-7d1f"
+TASK_EVENTS = ("task admitted", "task started", "task ended")
 
 
 def without_token() -> dict[str, str]:
@@ -92,9 +93,41 @@ def test_every_log_line_of_a_task_has_the_contracted_fields_and_no_secret_is_any
 
     validator = jsonschema_rs.validator_for(json.loads(LOG_SCHEMA.read_text()))
     lines = [line for line in map(json.loads, stderr.splitlines()) if "job_id" in line]
-    assert ["task admitted", "task started", "task ended"] == [line["event"] for line in lines]
+    assert list(TASK_EVENTS) == [line["event"] for line in lines]
     assert [] == [error.message for line in lines for error in validator.iter_errors(line)]
     assert PLANTED not in stdout + stderr + metrics
+
+
+@pytest.mark.req("OC-CORE-1046")
+def test_a_server_whose_log_nobody_reads_goes_on() -> None:
+    """A pipe holds 64 KiB. Refusals are logged with about 150 bytes each, and all are there once somebody reads."""
+    with server() as (process, url):
+        refused = json.dumps(task(ctx=1_000_000)).encode()
+        for _ in range(600):
+            assert 400 == error_of(f"{url}/v1/tasks", refused, None)[0]
+        body = task()
+        call(f"{url}/v1/tasks", body)
+        stream = call(f"{url}/v1/tasks/{body['task_id']}/stream")
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=10)
+
+    events = [json.loads(line)["event"] for line in stderr.splitlines()]
+    assert b"event: end" in stream
+    assert 65_536 < len(stderr)
+    assert 600 == events.count("task rejected")
+    assert list(TASK_EVENTS) == [event for event in events if event in TASK_EVENTS]
+    assert 0 == process.returncode
+
+
+@pytest.mark.req("OC-CORE-1046")
+def test_a_server_whose_log_is_never_read_ends_when_it_is_told_to() -> None:
+    with server() as (process, url):
+        refused = json.dumps(task(ctx=1_000_000)).encode()
+        for _ in range(600):
+            assert 400 == error_of(f"{url}/v1/tasks", refused, None)[0]
+        process.send_signal(signal.SIGTERM)
+
+        assert 0 == process.wait(timeout=20)
 
 
 def error_of(url: str, data: bytes | None, token: str | None) -> tuple[int, str]:
