@@ -44,11 +44,15 @@ Feature: Disconnects
     Given a task that is <when> and wants to be canceled on disconnect
     And a reader of it
     When the reader leaves by <how>
+    And the way is free for it
     Then the server is idle within 1000 ms
 
     Examples:
       | when      | how   |
+      | waiting   | close |
+      | waiting   | reset |
       | starting  | close |
+      | starting  | reset |
       | running   | close |
       | running   | reset |
 
