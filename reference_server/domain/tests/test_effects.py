@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from zlib import adler32, crc32
 
@@ -562,3 +563,19 @@ def test_tasks_under_a_hash_of_their_id_are_found(key_of: Callable[[bytes], int]
 
     with pytest.raises((AssertionError, RefusedError)):
         assert [names[1]] == canceled_of(subject, names)
+
+
+@pytest.mark.req("OC-POOL-3011", "OC-POOL-3013")
+def test_who_asks_for_a_model_that_cannot_come_up_is_told_to_wait_twice_as_long_each_time() -> None:
+    """T11: LocalAI #10719, where each request started a broken model anew."""
+    subject, at_ms, told = core(), 0, []
+    for number in range(4):
+        pause_ms = subject.replica_lost("p", "r0", Fault("crashed", "died"), at_ms, jitter=1.0)
+        polls = range(0, pause_ms, 100)
+        waits = [refusal(partial(submit, subject, request(f"{number}"), at_ms + ms)).retry_after_ms for ms in polls]
+        assert [pause_ms - ms for ms in polls] == waits
+        told.append(waits[0])
+        at_ms += pause_ms
+        subject.replica_restarted("p", "r0", at_ms)
+
+    assert [500, 1_000, 2_000, 4_000] == told
