@@ -32,6 +32,7 @@ NO_STREAM: Mapping[str, Fault] = {
     "loading": ([json_answer(b"{}", "503 Service Unavailable")], EngineBusyError),
     "too-many": ([json_answer(b"slow down", "429 Too Many Requests")], EngineBusyError),
     "internal-error": ([json_answer(b"oops", "500 x")], EngineFaultError),
+    # T19: LocalAI GHSA-3mj3, where the credentials went along
     "redirect": (
         [b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"],
         EngineFaultError,
