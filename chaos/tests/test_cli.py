@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from chaos import record, server
 from chaos.cli import app
 from chaos.engines import is_alive
+from chaos.tests.sabotage import command
 from chaos.tests.story import Story
 
 CHAOS = [sys.executable, "-m", "chaos"]
@@ -107,6 +108,22 @@ def test_a_server_that_leaves_a_child_behind_fails_the_run(tmp_path: Path) -> No
     assert "sleep 617" == left["command"]
     assert f"left behind, and ended: {left['pid']} sleep 617" in done.stderr
     assert not is_alive(left["pid"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.req("OC-TEST-7052", "OC-TEST-7006")
+def test_a_failing_run_leaves_a_short_history_that_fails_again(tmp_path: Path) -> None:
+    launch = shlex.join(command("writes-no-start-down"))
+    arguments = ["--seed", "5", "--workload", "steady", "--engine", "attached", "--fault", "kill-server"]
+    run = [*CHAOS, *arguments, "--duration", "1", "--launch", launch, "--out", str(tmp_path), "--json"]
+    done = subprocess.run(run, check=False, capture_output=True, text=True)
+
+    assert (1, "fail") == (done.returncode, json.loads(done.stdout)["outcome"]), done.stderr
+    short = tmp_path / "shrunk-runs-once.jsonl"
+    again = CliRunner().invoke(app, ["replay", str(short)])
+    assert (1, True) == (again.exit_code, "runs_once" in again.output), again.output
+    assert len(record.read(short)) < len(record.read(tmp_path / "history.jsonl")) / 10
 
 
 @pytest.mark.slow
