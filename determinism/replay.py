@@ -19,6 +19,7 @@ from harness.target import Target
 DEADLINE_MS = 24 * 3_600_000  # of a task: no queue of a test reaches it
 DECODE_MS = 120_000  # some dozens of tokens on a small CPU that other work shares
 SIBLING_SHARE = 0.5  # of the context: longer than any task beside them; they are canceled
+SIBLING_TRIES = 3  # each with other siblings: a model may end a text soon, and ends the same one as soon every time
 SIBLING_SEEDS = 10_000  # siblings are other cases: they begin far behind the suite's own
 
 Decoding = Recording | Undecoded
@@ -52,27 +53,33 @@ class Orchestrated:
             copies: as many as reach every replica.
             cache: `warm` asks for the prompt cache to be used; that it is warm is the caller's part.
             siblings: other tasks that decode meanwhile, each in a slot of its own. Where they do not all do so from
-                before the stream to after it, nothing is decoded: that was no stream beside so many.
+                before the stream to after it, others are tried, and in the end nothing is decoded: that was no stream
+                beside so many.
             has_seed: without one, a server derives it from the task's id.
         """
-        self._forget()
         under = Conditions(life=self.life, cache=cache, siblings=siblings)
-        beside = Siblings(self._client, [self._sibling(number) for number in range(siblings)], deadline_ms=DECODE_MS)
-        try:
-            if why := beside.start():
-                return [Undecoded(case, under, why)] * copies
-            extra = {"kv_hint": "reuse" if cache == "warm" else "cold", **({"seed": case.seed} if has_seed else {})}
-            found = self._read(case, under, [self._body(case, self._tokens, **extra) for _ in range(copies)])
-            if why := beside.why_not_there("had ended"):
-                return [Undecoded(case, under, why)] * copies
-        finally:
-            beside.cancel()
-        return [
-            replace(one, under=replace(one.under, siblings_on_replica=beside.on(one.under.replica)))
-            if isinstance(one, Recording)
-            else one
-            for one in found
-        ]
+        extra = {"kv_hint": "reuse" if cache == "warm" else "cold", **({"seed": case.seed} if has_seed else {})}
+        why = ""
+        for attempt in range(SIBLING_TRIES):
+            self._forget()
+            tasks = [self._sibling(attempt * siblings + number) for number in range(siblings)]
+            beside = Siblings(self._client, tasks, deadline_ms=DECODE_MS)
+            try:
+                if why := beside.start():
+                    continue
+                found = self._read(case, under, [self._body(case, self._tokens, **extra) for _ in range(copies)])
+                if why := beside.why_not_there("had ended"):
+                    continue
+            finally:
+                beside.cancel()
+            return [self._beside(one, beside) for one in found]
+        return [Undecoded(case, under, why)] * copies
+
+    @staticmethod
+    def _beside(one: Decoding, siblings: Siblings) -> Decoding:
+        if not isinstance(one, Recording):
+            return one
+        return replace(one, under=replace(one.under, siblings_on_replica=siblings.on(one.under.replica)))
 
     def _sibling(self, number: int) -> dict[str, object]:
         """Longer than any task beside it: it is canceled."""

@@ -141,8 +141,9 @@ class Run:
             yield from server.decode(case, copies=self.bench.copies, cache="warm")
 
     def _beside(self, server: Orchestrated) -> Iterator[Decoding]:
-        """As many streams as there are counts; beside each count that leaves a slot for the stream itself."""
-        counts = [count for count in SIBLINGS if count < server.service.slots]
+        """As many streams as there are counts: beside each that leaves a slot for it, and beside all that do."""
+        others = server.service.slots - 1
+        counts = sorted({min(count, others) for count in SIBLINGS} - {0})
         for number in range(len(SIBLINGS) if counts else 0):
             self.progress("siblings", number, len(SIBLINGS))
             yield from server.decode(self.cases[number % len(self.cases)], siblings=counts[number % len(counts)])

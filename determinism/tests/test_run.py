@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from determinism.lab import Bench
+from determinism.replay import SIBLING_SEEDS
 from determinism.run import Run
 from determinism.seeds import cases
 from determinism.settings import Setup
@@ -78,6 +79,15 @@ def test_beside_siblings_that_end_early_nothing_is_proven(tmp_path: Path, tokens
     assert Outcome.PASS is found["replicas"].outcome
     assert (Outcome.NOT_TESTABLE, 0) == (found["siblings"].outcome, found["siblings"].streams)
     assert re.search("sibling 1 of 1 did not decode when the stream .*: it is ended", found["siblings"].text)
+
+
+@pytest.mark.req("OC-TEST-7068")
+def test_a_sibling_that_ends_early_is_replaced_by_another(tmp_path: Path) -> None:
+    """As a model that happens to end that one's text; the next has another seed."""
+    with on_stand_ins(good(short_seed=SIBLING_SEEDS), good(short_seed=SIBLING_SEEDS), tmp_path) as bench:
+        found = verdicts(bench, checks=("replicas", "siblings"))["siblings"]
+
+    assert (Outcome.PASS, 7) == (found.outcome, found.streams)
 
 
 @pytest.mark.req("OC-TEST-7068", "OC-TEST-7009")

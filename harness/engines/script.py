@@ -26,6 +26,7 @@ class Script:
         flips: a seed, and the index of the token that this engine alone has another piece for.
         ignores_seed: every seed gives the same text.
         tokens_max: no answer has more, whatever was asked for.
+        short_seed: the answer to this seed has one token.
         flood_bytes: a frame of this size that never ends, instead of the first token.
     """
 
@@ -43,7 +44,12 @@ class Script:
     flips: tuple[int, int] | None = None
     ignores_seed: bool = False
     tokens_max: int | None = None
+    short_seed: int | None = None
     flood_bytes: int = 0
+
+    def tokens(self, seed: int, asked: int) -> int:
+        """How many the answer to this seed has, of those asked for."""
+        return min(1 if seed == self.short_seed else asked, asked if self.tokens_max is None else self.tokens_max)
 
     def pieces(self, prompt: str, seed: int, count: int, *, request: int) -> Iterator[str]:
         """The text: it follows from prompt and seed, but for a token that drifts with the request's number."""

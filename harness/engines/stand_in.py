@@ -114,8 +114,7 @@ class StandIn:
     def _frames(self, body: object) -> Iterator[bytes | None]:
         """What is sent, in order; None = nothing more, but the connection stays."""
         script, asked = self.script, self.wire.asked(body)
-        if script.tokens_max is not None:
-            asked = replace(asked, max_tokens=min(asked.max_tokens, script.tokens_max))
+        asked = replace(asked, max_tokens=script.tokens(asked.seed, asked.max_tokens))
         if script.flood_bytes:
             yield b"data: " + b"x" * script.flood_bytes
         text = ""
