@@ -21,7 +21,7 @@ FAULTS = ("die_after_tokens", "fail_after_tokens", "stall_after_tokens", "defect
 """What a stand-in can be told to do wrong."""
 
 NO_MODEL = Path("/nowhere/model.gguf")
-LOGGED_MS = 1_000  # for the way of a line to the file, after the frame that came of it
+LOGGED_MS = 10_000  # for the way of a line to the file, after the frame that came of it
 GO_AWAY_TRIES = 20  # a server may be quicker than we are away
 
 
