@@ -81,6 +81,7 @@ CHECKS: tuple[Check, ...] = (
     Check(ends.one_end, ("OC-CORE-1054",), _kills),
     Check(ends.readers_agree, ("ORCH-2011",)),
     Check(ends.ends_have_a_cause, ("ORCH-2006",)),
+    Check(ends.server_errors_have_a_cause, ("ORCH-2006",)),
     Check(ends.cuts_have_a_cause, ("OC-CTRL-2022",)),
     Check(ends.nothing_hangs, ("ORCH-2006",)),
     Check(ends.comes_back, ("OC-CORE-1051",), _kills),

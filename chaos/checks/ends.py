@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from chaos.checks.finding import Finding
 from chaos.facts import Facts, Task, canonical
 from harness.checks.violation import Violation
+from harness.history import parsed
 
 KILLS = frozenset({"kill-server", "full-disk"})
 ENGINE_FAULTS = frozenset(
@@ -71,6 +72,20 @@ def ends_have_a_cause(facts: Facts) -> Iterator[Finding]:
             continue
         violation = Violation("ORCH-2006", "an error that something in this run explains", code, _at(task))
         yield Finding("ends_have_a_cause", task.id, violation, task.ended_by_ms)
+
+
+def server_errors_have_a_cause(facts: Facts) -> Iterator[Finding]:
+    """However much comes at once, no request is answered 5xx but for what a fault of the run explains."""
+    openings = (r.stream.opening for task in facts.tasks.values() for r in task.readings)
+    for exchange in (*facts.exchanges, *(opening for opening in openings if opening is not None)):
+        if exchange.status < 500:
+            continue
+        answer = parsed(exchange.body)
+        code = str(answer.get("code")) if isinstance(answer, dict) else "no code"
+        if not CAUSES.get(code, frozenset()) & facts.faults:
+            expected = "no 5xx, or one that a fault of this run explains"
+            violation = Violation("ORCH-2006", expected, f"{exchange.status} {code}", str(exchange))
+            yield Finding("server_errors_have_a_cause", exchange.path, violation, exchange.answered_ms)
 
 
 def cuts_have_a_cause(facts: Facts) -> Iterator[Finding]:

@@ -74,6 +74,15 @@ DEFECTS: Mapping[str, str] = {
         from reference_server.domain.task_queue import TaskQueue as Q
         Q._has_room = lambda self, priority: True
         """,
+    "breaks-when-it-is-full": """
+        from reference_server.domain.task_queue import TaskQueue as Q
+        has_room = Q._has_room
+        def break_down(self, priority):
+            if not has_room(self, priority):
+                raise RuntimeError("full")
+            return True
+        Q._has_room = break_down
+        """,
     "never-settles": """
         from reference_server.domain.budgets import Account as A
         A.settle = lambda self, task_id, used: None

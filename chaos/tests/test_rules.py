@@ -48,6 +48,24 @@ def canceled_unasked(s: Story) -> None:
     s.failed(1, 90, "CANCELED")
 
 
+def burst_answered(status: int, code: str | None) -> Tell:
+    """A burst of which one task is answered so."""
+
+    def tell(s: Story) -> None:
+        for number in range(4):
+            s.submit(number, number)
+        s.submit(4, 4, status=status, answer={} if code is None else {"code": code, "message": "m"})
+
+    tell.__name__ = f"burst_answered_{status}_{code}"
+    return tell
+
+
+def stream_refused(s: Story) -> None:
+    s.submit(1, 0)
+    s.stream(1, [], opened_ms=5.0, end="refused")
+    s.records[-1]["opening"] |= {"status": 500, "body": '{"code": "INTERNAL", "message": "m"}'}
+
+
 def broken_off(s: Story) -> None:
     s.submit(1, 0)
     s.stream(1, [(10, "started", STARTED)], end="cut", why="ConnectionResetError")
@@ -225,6 +243,10 @@ BAD: list[tuple[Rule, Tell, dict[str, object]]] = [
     (ends.readers_agree, another_transcript, {}),
     (ends.ends_have_a_cause, innocent_fails, {}),
     (ends.ends_have_a_cause, canceled_unasked, KILLED),
+    (ends.server_errors_have_a_cause, burst_answered(500, "INTERNAL"), {"faults": ["flood"]}),
+    (ends.server_errors_have_a_cause, burst_answered(502, None), {"faults": ["flood", "kill-engine"]}),
+    (ends.server_errors_have_a_cause, burst_answered(503, "POOL_UNAVAILABLE"), {"faults": ["flood"]}),
+    (ends.server_errors_have_a_cause, stream_refused, {"faults": ["flood", "kill-server"]}),
     (ends.cuts_have_a_cause, broken_off, {}),
     (ends.nothing_hangs, hangs, {}),
     (ends.comes_back, never_back, KILLED),
@@ -274,6 +296,19 @@ def test_with_two_slots_a_request_that_a_delay_held_back_may_be_overtaken() -> N
     verdict = judge(story(later_one_first_during_a_delay, slots=2).records, [order.first_come_first_served])
 
     assert "fail" != verdict.outcome
+
+
+@pytest.mark.parametrize(
+    ("tell", "fault"),
+    [
+        pytest.param(burst_answered(429, "ADMISSION_REJECT"), "flood", id="refused"),
+        pytest.param(burst_answered(503, "POOL_UNAVAILABLE"), "kill-engine", id="no-engine"),
+        pytest.param(burst_answered(503, "POOL_UNREADY"), "drain", id="draining"),
+        pytest.param(burst_answered(500, "INTERNAL"), "full-disk", id="no-room"),
+    ],
+)
+def test_a_server_error_that_a_fault_explains_is_none(tell: Tell, fault: str) -> None:
+    assert [] == list(ends.server_errors_have_a_cause(Facts(story(tell, faults=[fault]).records)))
 
 
 @pytest.mark.req("OC-TEST-7006")

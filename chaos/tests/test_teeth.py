@@ -26,6 +26,7 @@ CASES: dict[str, tuple[str, tuple[str, ...], set[str]]] = {
     "last-come-first-served": ("lanes", ("flood",), {"first_come_first_served"}),
     "batch-first": ("lanes", ("inversion",), {"urgent_first"}),
     "lets-everybody-in": ("lanes", ("cancel-storm",), {"same_capacity"}),
+    "breaks-when-it-is-full": ("lanes", ("flood",), {"server_errors_have_a_cause"}),
     "never-settles": ("budgets", ("cancel-storm",), {"budgets_add_up"}),
     "mixes-up-two-pieces": ("mixed", ("cancel-storm",), {"ends_were_earned"}),
     "ignores-the-cancel": ("lanes", ("cancel-storm",), {"canceled_stays_canceled"}),
