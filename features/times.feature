@@ -16,9 +16,9 @@ Feature: Times that come true
     When a task of 200 tokens is submitted and watched
     Then nine of ten tokens come at most 30 ms after the one before
 
-  @disturbs @OC-CORE-1042 @OC-CORE-1003 @ORCH-3029 @OC-TEST-7035
+  @disturbs @OC-CORE-1042 @OC-CORE-1047 @OC-CORE-1003 @ORCH-3029 @OC-TEST-7035
   Scenario: a predicted start comes true as nearly as the report says
     Given a server that has measured its pace on a task like those that follow
     When 6 more tasks than there are slots are submitted at once and read to their end
     Then those that waited longer were predicted to
-    And the error of the predictions is in the report
+    And none was told to wait much longer than it took, or much shorter

@@ -1,6 +1,6 @@
 """What a server says of times, held against what became of them: `Retry-After`, and predicted starts. Pure.
 
-Source: OC-CORE-1042, OC-CORE-1044, OC-CORE-1045, OC-TEST-7026.
+Source: OC-CORE-1042, OC-CORE-1044, OC-CORE-1045, OC-CORE-1047, OC-TEST-7026.
 """
 
 from collections.abc import Iterator, Sequence
@@ -52,7 +52,7 @@ def retry_after_is_kept(comebacks: Sequence[Comeback]) -> Iterator[Violation]:
     Raises:
         LateError: too few of them count, because the harness was late.
     """
-    long = [c for c in comebacks if c.told_ms > LONG_FACTOR * c.freed_ms + LONG_EXTRA_MS]
+    long = [c for c in comebacks if _is_long(c.told_ms, c.freed_ms)]
     if long:
         worst = max(long, key=lambda c: c.told_ms - c.freed_ms)
         actual = f"{len(long)} of {len(comebacks)} longer; {worst.told_ms:.0f} ms, and free after {worst.freed_ms:.0f}"
@@ -98,6 +98,35 @@ def predictions_follow_the_queue(waited: Sequence[Predicted]) -> Iterator[Violat
     if told_ms < actual_ms / 2:
         expected = f"a predicted start of the last about {actual_ms:.0f} ms after that of the first"
         yield Violation("OC-CORE-1042", expected, f"{told_ms:.0f} ms; told {[p.told_ms for p in waited]}")
+
+
+def predictions_come_true(waited: Sequence[Predicted], *, measured_late: float, late_ms: float) -> Iterator[Violation]:
+    """Neither prediction nor wait is more than twice the other and a second.
+
+    Args:
+        measured_late: how much of the time in which the pace was measured was the harness's own, 0 … 1.
+        late_ms: by how much the harness and its machine were late while they waited.
+
+    Raises:
+        LateError: one is off, and without that it might not be.
+    """
+    off = [task for task in waited if _is_long(task.told_ms, task.took_ms) or _is_long(task.took_ms, task.told_ms)]
+    wrong = [
+        task
+        for task in off
+        if _is_long(task.told_ms * (1 - measured_late), task.took_ms) or _is_long(task.took_ms - late_ms, task.told_ms)
+    ]
+    told = "; ".join(f"told {task.told_ms:.0f} ms, took {task.took_ms:.0f} ms" for task in wrong or off)
+    if wrong:
+        expected = "a predicted start of at most twice the wait and 1 s, and a wait of at most twice that and 1 s"
+        yield Violation("OC-CORE-1047", expected, told)
+    elif off:
+        late = f"by {late_ms:.0f} ms, and {measured_late:.0%} of the time in which the pace was measured"
+        raise LateError(f"{told}; the harness was late {late}")
+
+
+def _is_long(one_ms: float, other_ms: float) -> bool:
+    return one_ms > LONG_FACTOR * other_ms + LONG_EXTRA_MS
 
 
 def tokens_flow(gaps_ms: Sequence[float], *, late_ms: float) -> Iterator[Violation]:

@@ -106,6 +106,19 @@ def test_a_failed_stream_is_shown_with_its_request_its_answer_and_the_frames_tha
     assert f"Repeat: <code>{scenario['repeat']}</code>" in failed.page
 
 
+@pytest.mark.req("OC-TEST-7035")
+def test_the_error_of_predicted_starts_gets_into_the_report(tmp_path: Path) -> None:
+    """Whatever the verdict is: a harness that was late has measured, too."""
+    check, path = "times-that-come-true/a-predicted-start-comes-true-as-nearly-as-the-report-says", tmp_path / "r.json"
+    done = CliRunner().invoke(cli.app, ["conform", "--check", check, "--json", str(path)])
+    figures = json.loads(path.read_text(encoding="utf-8"))["figures"]
+    errors = {name: figures[name]["median"] for name in figures if name.startswith("predicted_start_error_")}
+
+    assert {"predicted_start_error_ms", "predicted_start_error_max_ms", "predicted_start_error_ratio"} == set(errors)
+    assert 0 < errors["predicted_start_error_ms"] <= errors["predicted_start_error_max_ms"]
+    assert f"median {errors['predicted_start_error_ms']:g} (at most" in done.output
+
+
 @pytest.mark.req("OC-TEST-7024")
 def test_a_known_gap_fails_nothing_until_it_closes(bench: Bench, tmp_path: Path) -> None:
     gaps = tmp_path / "gaps.yaml"

@@ -3,7 +3,7 @@
 Everything is estimated from finished work: exponentially weighted, so that the last ten tasks or so count.
 Before the first measurement the estimates are 0: a pool is believed to be fast until it was seen to be slow.
 
-Source: ORCH-3029, ORCH-2007, OC-CTRL-2023; `Retry-After` follows from the drain rate.
+Source: ORCH-3029, ORCH-2007, OC-CORE-1047, OC-CTRL-2023; `Retry-After` follows from the drain rate.
 """
 
 import math

@@ -8,6 +8,7 @@ from harness.checks.times import (
     Comeback,
     Predicted,
     prediction_figures,
+    predictions_come_true,
     predictions_follow_the_queue,
     retry_after_is_kept,
     tokens_flow,
@@ -81,6 +82,44 @@ def test_predictions_that_do_not_follow_the_queue_are_found(told: list[float], e
 def test_a_queue_that_moved_on_while_it_was_filled_shows_nothing() -> None:
     with pytest.raises(LateError, match="the harness took 200 ms to submit what started within 200 ms"):
         list(predictions_follow_the_queue(waited([300, 300, 300], every_ms=100, took=[300, 300, 300])))
+
+
+@pytest.mark.req("OC-TEST-7006", "OC-CORE-1047")
+@pytest.mark.parametrize(
+    ("told", "took", "expected"),
+    [
+        pytest.param([300, 400, 500], [310, 400, 520], [], id="true"),
+        pytest.param([1_620, 800, 0], [310, 900, 1_000], [], id="at-the-bounds"),
+        pytest.param([310, 400, 2_041], [310, 400, 520], ["OC-CORE-1047"], id="one-too-long"),
+        pytest.param([310, 400, 99], [310, 400, 1_200], ["OC-CORE-1047"], id="one-too-short"),
+        pytest.param([6_000, 7_500, 9_000], [600, 700, 1_200], ["OC-CORE-1047"], id="ten-times"),
+    ],
+)
+def test_a_prediction_that_does_not_come_true_is_found(
+    told: list[float], took: list[float], expected: list[str]
+) -> None:
+    found = predictions_come_true(waited(told, took=took), measured_late=0.0, late_ms=0)
+
+    assert expected == [violation.req for violation in found]
+
+
+@pytest.mark.req("OC-TEST-7026", "OC-CORE-1047")
+@pytest.mark.parametrize(
+    ("told", "took", "measured_late", "late_ms"),
+    [
+        pytest.param(3_000, 600, 0.3, 0, id="a-pace-that-was-measured-slow"),
+        pytest.param(600, 3_000, 0, 800, id="a-wait-that-was-held-up"),
+    ],
+)
+def test_a_prediction_that_the_harness_has_spoiled_shows_nothing(
+    told: float, took: float, measured_late: float, late_ms: float
+) -> None:
+    one = waited([told], took=[took])
+
+    with pytest.raises(LateError, match=r"took .*; the harness was late by"):
+        list(predictions_come_true(one, measured_late=measured_late, late_ms=late_ms))
+    (violation,) = predictions_come_true(one, measured_late=measured_late / 2, late_ms=late_ms / 2)
+    assert "OC-CORE-1047" == violation.req
 
 
 NAGLE = [0.0, 0.0, 0.0, 41.0] * 40

@@ -45,6 +45,13 @@ def a_start_in_the_past(answer: Answer, request: Request, wire: Wire) -> None:
         answer.set(predicted_start_ms=-answer.json["predicted_start_ms"])
 
 
+@answers("OC-CORE-1047", at=TASKS)
+def a_start_told_far_too_late(answer: Answer, request: Request, wire: Wire) -> None:
+    """A task that has to wait is told that it waits ten times as long as it will."""
+    if answer.status == 202:
+        answer.set(predicted_start_ms=10 * answer.json["predicted_start_ms"])
+
+
 @exchanges("ORCH-2012", "ORCH-3024", at=TASKS)
 def the_same_task_twice(request: Request, wire: Wire) -> Exchange:
     """A request that is sent again makes a second task."""
