@@ -83,6 +83,16 @@ class Engines:
             time.sleep(LOOK_S)
         return found
 
+    def at_work(self, pid: int) -> list[str]:
+        """The tasks that an engine has begun and not ended."""
+        working: dict[str, None] = {}
+        for line in self.lines():
+            if line["pid"] == pid and line.get("task"):
+                working.pop(line["task"], None)
+                if line["event"] == "asked":
+                    working[line["task"]] = None
+        return list(working)
+
     def tell_to_die(self, port: int, *, fault: str, say: str, code: int) -> None:
         """Have one print its last words and exit."""
         order = {"fault": fault, "say": say, "code": code}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from chaos.checks import afterwards, bounds, budgets, ends, order, runs, wire
+from chaos.checks import afterwards, bounds, budgets, drains, ends, order, runs, wire
 from chaos.checks.finding import Finding, Rule
 from chaos.facts import Facts
 from chaos.record import Record
@@ -70,6 +70,10 @@ def _has_deaths(facts: Facts) -> bool:
     return any(record["event"] == "dying" for record in facts.of("engine"))
 
 
+def _drains(facts: Facts) -> bool:
+    return bool(facts.of("drain"))
+
+
 def _has_cancels(facts: Facts) -> bool:
     return any(task.cancels for task in facts.tasks.values())
 
@@ -100,6 +104,7 @@ CHECKS: tuple[Check, ...] = (
     Check(bounds.overflow_drops, ("OC-CORE-1002",), _drops),
     Check(budgets.budgets_add_up, ("OC-CORE-1034",), _has_budget),
     Check(budgets.nothing_overdrawn, ("OC-CORE-1023",), _has_budget),
+    Check(drains.drains_meet_their_deadline, ("OC-CTRL-2002",), _drains),
     Check(afterwards.same_capacity, ("OC-CORE-1014",)),
     Check(afterwards.nothing_left_behind, ("OC-CORE-1017",)),
     Check(afterwards.no_orphan_engines, ("OC-POOL-3041",), _supervises),

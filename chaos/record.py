@@ -6,6 +6,7 @@
     {"kind": "fault", "name": "kill-server", "at_ms": 900.0, "until_ms": 1700.0, "hits": 1, "told": "…"}
     {"kind": "exchange", "who": "c3", "method": "POST", "path": "/v1/tasks", …}
     {"kind": "stream", "who": "c3", "task": "…", "frames": [[at_ms, "token", "4", "{…}"], …], "end": "complete", …}
+    {"kind": "drain", "at_ms": …, "deadline_ms": 300, "drained_ms": …, "stuck": ["…"]}     null = it did not end
     {"kind": "hang", "who": "c3", "what": "…", "at_ms": …}
     {"kind": "engine", "event": "asked", "task": "…", …}                     the engine's own witness
     {"kind": "loss", "fault": "cuda-error"}                                  from the server's log

@@ -12,9 +12,12 @@ from harness.history import parsed
 
 KILLS = frozenset({"kill-server", "full-disk"})
 ENGINE_FAULTS = frozenset(
-    {"kill-engine", "pause-engine", "cuda-error", "vram-oom", "host-oom", "cut", "drop", "half-close", "delay", "slice"}
+    {
+        *("kill-engine", "pause-engine", "stuck-drain", "cuda-error", "vram-oom", "host-oom"),
+        *("cut", "drop", "half-close", "delay", "slice"),
+    }
 )
-CLOSING = frozenset({"drain", "reload"})
+CLOSING = frozenset({"drain", "reload", "stuck-drain"})
 
 CAUSES: Mapping[str, frozenset[str]] = {
     "WORKER_RESET": KILLS | ENGINE_FAULTS,

@@ -16,11 +16,15 @@ LOOK_S = 0.005
 
 
 class PauseProcess:
-    """One process that stands still."""
+    """One process that stands still.
+
+    Attributes:
+        pid: of the process; 0 = there was none.
+    """
 
     def __init__(self, whose: Literal["server", "engine"]) -> None:
         self._whose = whose
-        self._pid = 0
+        self.pid = 0
         self._was_stopped = False
 
     def strike(self, scene: Scene, rng: random.Random) -> None:
@@ -28,21 +32,19 @@ class PauseProcess:
         pids = [scene.server.pid] if self._whose == "server" else sorted(scene.engines.some_alive())
         if not pids:
             return
-        self._pid = rng.choice(pids)
+        self.pid = rng.choice(pids)
         with suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGSTOP)
+            os.kill(self.pid, signal.SIGSTOP)
         until = time.monotonic() + SEEN_S
         while not self._was_stopped and time.monotonic() < until:
-            self._was_stopped = state_of(self._pid) == "T"
+            self._was_stopped = state_of(self.pid) == "T"
             time.sleep(LOOK_S)
 
     def heal(self, scene: Scene) -> Blow:
         """Let it go on."""
         del scene
-        if not self._pid:
+        if not self.pid:
             return Blow(0, f"there was no {self._whose} to stop")
         with suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGCONT)
-        return Blow(
-            int(self._was_stopped), f"process {self._pid} ({self._whose}) was seen stopped: {self._was_stopped}"
-        )
+            os.kill(self.pid, signal.SIGCONT)
+        return Blow(int(self._was_stopped), f"process {self.pid} ({self._whose}) was seen stopped: {self._was_stopped}")

@@ -21,6 +21,7 @@ from chaos.faults.pause_process import PauseProcess
 from chaos.faults.reload import Reload
 from chaos.faults.slice import Slice
 from chaos.faults.slow_readers import SlowReaders
+from chaos.faults.stuck_drain import StuckDrain
 from chaos.faults.vanishing_readers import VanishingReaders
 from chaos.scene import Where
 
@@ -70,6 +71,14 @@ _PLAIN = (
     ),
     Kind(name="full-disk", about="no further byte can be journaled", make=FullDisk, hold_ms=(200, 600), blows_max=2),
     Kind(name="drain", about="drained under load, and reloaded", make=Drain, hold_ms=(100, 1_800), engine="supervised"),
+    Kind(
+        name="stuck-drain",
+        about="drained while the engine stands still, and reloaded",
+        make=StuckDrain,
+        hold_ms=(0, 50),
+        blows_max=2,
+        engine="supervised",
+    ),
     Kind(name="reload", about="reloaded under load, or rolled back", make=Reload, hold_ms=(0, 50), engine="supervised"),
     Kind(name="flood", about="ten times what the pool holds, at once", make=Flood, hold_ms=(0, 50)),
     Kind(name="inversion", about="long batch tasks, then interactive ones", make=Inversion, hold_ms=(0, 50)),

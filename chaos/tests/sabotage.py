@@ -83,6 +83,10 @@ DEFECTS: Mapping[str, str] = {
             return True
         Q._has_room = break_down
         """,
+    "drains-without-a-deadline": """
+        from reference_server.domain.core import Core as C
+        C.end_all = lambda self, *how, **more: None
+        """,
     "never-settles": """
         from reference_server.domain.budgets import Account as A
         A.settle = lambda self, task_id, used: None

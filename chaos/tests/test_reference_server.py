@@ -22,7 +22,7 @@ RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "clients-network": ("mixed", ("cut", "delay", "slice", "drop", "half-close")),
     "engine-network": ("mixed", ("cut@engine", "delay@engine", "slice@engine", "drop@engine", "half-close@engine")),
     "full-disk": ("mixed", ("full-disk",)),
-    "change": ("mixed", ("drain", "reload", "pause-engine")),
+    "change": ("mixed", ("drain", "stuck-drain", "reload", "pause-engine")),
     "pressure": ("lanes", ("flood", "inversion", "cancel-storm")),
     "overflow": ("overflow", ("flood", "slow-readers", "vanishing-readers")),
     "budgets": ("budgets", ("kill-server", "cancel-storm")),

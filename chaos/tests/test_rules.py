@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chaos.checks import afterwards, bounds, budgets, ends, order, runs, wire
+from chaos.checks import afterwards, bounds, budgets, drains, ends, order, runs, wire
 from chaos.checks.finding import Rule
 from chaos.facts import Facts
 from chaos.judge import CHECKS, RULES, judge
@@ -204,6 +204,16 @@ def another_cause_logged(s: Story) -> None:
     s.add("loss", fault="host-oom")
 
 
+def drain_held_by_a_call(s: Story) -> None:
+    s.submit(1, 0)
+    s.failed(1, 4_000, "DECODE_TIMEOUT")
+    s.add("drain", at_ms=5.0, deadline_ms=300, drained_ms=4_001.0, stuck=[name(1)])
+
+
+def drain_without_end(s: Story) -> None:
+    s.add("drain", at_ms=5.0, deadline_ms=300, drained_ms=None, stuck=[name(1)])
+
+
 def gap(s: Story) -> None:
     s.submit(1, 0)
     tokens = [(9, "token", {"t": "x", "i": 0}), (9, "token", {"t": "y", "i": 2})]
@@ -271,6 +281,8 @@ BAD: list[tuple[Rule, Tell, dict[str, object]]] = [
     (budgets.budgets_add_up, too_much_taken, BUDGET),
     (budgets.budgets_add_up, nothing_taken, BUDGET),
     (budgets.nothing_overdrawn, overdrawn, BUDGET),
+    (drains.drains_meet_their_deadline, drain_held_by_a_call, {"faults": ["stuck-drain"]}),
+    (drains.drains_meet_their_deadline, drain_without_end, {"faults": ["stuck-drain"]}),
     (afterwards.same_capacity, a_slot_less, {}),
     (afterwards.same_capacity, fewer_than_declared, {"slots": 2, "faults": ["vram-oom"]}),
     (afterwards.nothing_left_behind, connection_left, {}),
@@ -337,6 +349,7 @@ def everything_well(s: Story) -> None:
     s.failed(4, 80, "WORKER_RESET")
     s.add("fault", name="kill-server", at_ms=75.0, until_ms=79.0, hits=1, told="")
     s.add("life", event="killed", at_ms=75.0, number=1)
+    s.add("drain", at_ms=78.0, deadline_ms=1, drained_ms=81.0, stuck=[name(5)])
     s.scrape(90, DEPTH.format(4) + COUNTER.format(7))
     s.scrape(95, DEPTH.format(0) + COUNTER.format(9))
     s.add("capacity", when="after", count=5, slots=1)

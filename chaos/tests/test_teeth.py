@@ -21,6 +21,7 @@ CASES: dict[str, tuple[str, tuple[str, ...], set[str]]] = {
     "forgets-every-fifth-task": ("steady", ("kill-server",), {"nothing_lost"}),
     "writes-no-start-down": ("steady", ("kill-server",), {"runs_once"}),
     "tells-the-end-too-early": ("steady", ("kill-server",), {"one_end"}),
+    "drains-without-a-deadline": ("mixed", ("stuck-drain",), {"drains_meet_their_deadline"}),
     "leaks-a-slot": ("mixed", ("flood",), {"same_capacity"}),
     "drops-the-youngest": ("overflow", ("flood",), {"victims_waited_longest"}),
     "last-come-first-served": ("lanes", ("flood",), {"first_come_first_served"}),
@@ -35,15 +36,16 @@ CASES: dict[str, tuple[str, tuple[str, ...], set[str]]] = {
 
 
 def options(defect: str, workload: str, faults: tuple[str, ...]) -> Options:
-    """A short run on an engine that stays, which starts quicker."""
+    """A short run on an engine that stays, which starts quicker, where no fault needs the server's own."""
     kinds = tuple(FAULTS[name] for name in faults)
+    is_supervised = any(kind.engine == "supervised" for kind in kinds)
     return Options(
         seed=SEED,
         workload=WORKLOADS[workload],
         kinds=kinds,
         duration_ms=DURATION_MS,
         command=command(defect),
-        engine="attached",
+        engine=None if is_supervised else "attached",
     )
 
 
