@@ -60,8 +60,10 @@ def lint(
       curl -s http://127.0.0.1:8080/metrics | llama-orch metrics lint - --sarif metrics.sarif
     """
     from harness.metrics_lint import formats
+    from harness.metrics_lint.lint import evidence
     from harness.metrics_lint.lint import lint as judge
     from harness.metrics_lint.source import SourceError, is_url, shown
+    from harness.registry.evidence import report as emit
 
     if watch is not None and not is_url(source):
         raise typer.BadParameter("only a URL can be scraped twice", param_hint="--watch")
@@ -78,6 +80,7 @@ def lint(
     name, repeat = texts[-1].name, shlex.join(["llama-orch", "metrics", "lint", shown(source), *options])
     results = judge(texts, allow=allow or ())
     is_passed = not any(result.is_error or strict for result in results)
+    emit(evidence(texts, results, repeat=repeat))
     _write(json_file, formats.as_json(results, name, repeat))
     _write(junit, formats.as_junit(results, name, strict=strict))
     _write(sarif, formats.as_sarif(results, version("llama-orch")))

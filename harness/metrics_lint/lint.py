@@ -1,16 +1,33 @@
 """All rules over one scrape, or over two of the same server.
 
-Source: OC-METRICS-7120.
+Source: OC-METRICS-7120, OC-TEST-7048.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from harness.checks import metrics
 from harness.checks.metrics import Finding, Scrape
 from harness.metrics_lint.source import Text
+from harness.registry.evidence import Evidence, conclude
 
-READABLE = "readable"
+READABLE, NEVER_FALL = "readable", "counters-never-fall"
+
+PROVES = {
+    READABLE: "OC-METRICS-7108",
+    "declared-with-their-types": "OC-METRICS-7101",
+    "labelled-as-agreed": "OC-METRICS-7101",
+    "valued-as-listed": "OC-METRICS-7101",
+    "in-their-units": "OC-METRICS-7107",
+    "within-budgets": "OC-METRICS-7102",
+    "keyed-by-nobody": "OC-METRICS-7103",
+    "each-once": "OC-METRICS-7108",
+    "cumulative": "OC-METRICS-7108",
+    "named-by-convention": "OC-METRICS-7106",
+    "nothing-beside-them": "OC-METRICS-7105",
+    NEVER_FALL: "OC-CORE-1041",
+}
+"""The requirement that each rule holds a scrape to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +52,7 @@ def rules() -> dict[str, str]:
     return {
         READABLE: "The text is one that Prometheus can read.",
         **{_name(rule): (rule.__doc__ or "").partition("\n")[0] for rule in named},
-        "counters-never-fall": "A counter, and what a histogram counts, only rises while its server runs.",
+        NEVER_FALL: "A counter, and what a histogram counts, only rises while its server runs.",
     }
 
 
@@ -59,9 +76,33 @@ def lint(texts: Iterable[Text], *, allow: Iterable[str] = ()) -> list[Result]:
         results = [*_of(scrape, contract, text.name)]
         if before is not None:
             fallen = metrics.counters_never_fall(before, scrape)
-            results += [Result("counters-never-fall", True, text.name, f) for f in fallen]  # noqa: FBT003
+            results += [Result(NEVER_FALL, True, text.name, f) for f in fallen]  # noqa: FBT003
         before = scrape
     return sorted(results, key=lambda r: (not r.is_error, r.finding.line, r.rule, r.finding.series))
+
+
+def evidence(texts: Sequence[Text], results: Iterable[Result], *, repeat: str) -> Iterator[Evidence]:
+    """What each rule has shown: nothing where the text cannot be read or has no series.
+
+    Args:
+        results: of `lint` on these texts.
+        repeat: the command that does it again.
+    """
+    found = list(results)
+    is_readable = all(result.rule != READABLE for result in found)
+    looked_at = sum(len(read(text).samples) for text in texts) if is_readable else 0
+    for rule, requirement in PROVES.items():
+        if rule == NEVER_FALL and len(texts) < 2:
+            continue
+        wrong = [result.finding for result in found if result.rule == rule]
+        yield from conclude(
+            f"metrics-lint/{rule}",
+            [requirement],
+            [replace(finding, at=f"repeat: {repeat}") for finding in wrong],
+            sent=len(texts),
+            asserted=looked_at,
+            evidence=f"{texts[-1].name}: {looked_at} samples",
+        )
 
 
 def read(text: Text) -> Scrape:

@@ -75,6 +75,7 @@ def verify(
     from harness.pact.report import Report
     from harness.pact.run import Engine, UnreachableError, reach
     from harness.pact.states import EngineStates
+    from harness.registry import evidence
 
     file, url = pact_file.load(engine), url.rstrip("/")
     selected = file.selected(only)
@@ -98,6 +99,7 @@ def verify(
     verdicts = _verified(file, selected, subject, report=report, console=console)
     code = _exit_code(verdicts, is_strict=strict)
     _sum_up(console, verdicts)
+    evidence.report(report.evidence(verdicts))
     if json_file is not None:
         json_file.write_text(report.json(verdicts, code), encoding="utf-8")
     if junit is not None:

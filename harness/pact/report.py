@@ -7,7 +7,7 @@
 import json
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from xml.etree import ElementTree as ET
 
@@ -17,6 +17,8 @@ from rich.markup import escape
 from harness.outcome import Outcome
 from harness.pact.pact_file import PactFile
 from harness.pact.verify import Verdict
+from harness.registry.check import slug
+from harness.registry.evidence import Evidence
 from harness.report.console import STYLES
 
 
@@ -52,6 +54,16 @@ class Report:
             lines += [f"stands for {' '.join(interaction.requirements)}", f"repeat: {self.repeat(verdict)}"]
         for line in lines:
             console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+
+    def evidence(self, verdicts: Sequence[Verdict]) -> Iterator[Evidence]:
+        """A line for each interaction and each requirement that it stands for."""
+        for verdict in verdicts:
+            check = f"pact/{self.pact.provider}-{slug(verdict.interaction.description)}"
+            differences = [f"{difference.where}: {difference.text}" for difference in verdict.differences]
+            seen = "; ".join(filter(None, [verdict.reason, *differences])) or f"{self.url} answers as the pact says"
+            if verdict.outcome is not Outcome.PASS:
+                seen += f"; repeat: {self.repeat(verdict)}"
+            yield from (Evidence(check, i, verdict.outcome, seen) for i in verdict.interaction.requirements)
 
     def json(self, verdicts: Sequence[Verdict], exit_code: int) -> str:
         """Everything."""

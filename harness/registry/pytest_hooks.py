@@ -18,6 +18,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Keep the commands that a test runs from adding theirs: what they find may be planted, and the test judges it."""
+    from harness.registry.evidence import EVIDENCE_ENV
+
+    name = os.environ.pop(EVIDENCE_ENV, None)
+    try:
+        return (yield)
+    finally:
+        if name is not None:
+            os.environ[EVIDENCE_ENV] = name
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:

@@ -173,6 +173,36 @@ def test_ordinary_tests_leave_evidence_too(pytester: pytest.Pytester, monkeypatc
     assert {"a/b-c": Outcome.PASS, "d/e": Outcome.FAIL} == found
 
 
+RUNS_A_COMMAND = """
+import pytest
+from typer.testing import CliRunner
+from harness import cli
+
+LINT = ["metrics", "lint", "-"]
+
+@pytest.fixture(scope="module")
+def planted():
+    return CliRunner().invoke(cli.app, LINT, input="tasks 1\\n").exit_code
+
+@pytest.mark.req("ORCH-2001")
+def test_a(planted):
+    assert 1 == planted == CliRunner().invoke(cli.app, LINT, input="tasks 1\\n").exit_code
+"""
+
+
+@pytest.mark.req("OC-TEST-7020", "OC-TEST-7048")
+def test_what_a_command_says_inside_a_test_is_no_evidence_of_the_session(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails as the test wants it to: in the session's evidence that would be a failure."""
+    monkeypatch.setenv("LLAMA_ORCH_EVIDENCE", str(pytester.path / "evidence"))
+    pytester.makepyfile(test_a=RUNS_A_COMMAND)
+
+    pytester.runpytest_subprocess(*PLUGIN).assert_outcomes(passed=1)
+
+    assert [("a/a", Outcome.PASS)] == [(line.check, line.verdict) for line in read(pytester.path / "evidence")]
+
+
 @pytest.mark.req("OC-TEST-7006")
 def test_a_scenario_whose_recordings_break_a_universal_rule_fails(pytester: pytest.Pytester) -> None:
     result = run(pytester, "Given an answer without correlation id", "When nothing more happens")

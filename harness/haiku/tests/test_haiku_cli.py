@@ -5,18 +5,23 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from harness import cli, leftovers
+from harness.engines.direct import Counters
 from harness.engines.llamacpp import LlamaCppFormat
 from harness.engines.script import Script
 from harness.engines.stand_in import stand_in
 from harness.haiku import run
 from harness.haiku.facts import Facts
+from harness.haiku.proof import CHECKS
 from harness.haiku.tests.test_proof import HONEST
+from harness.outcome import Outcome
+from harness.registry.evidence import EVIDENCE_ENV, Evidence, read
 from harness.stand_in import REQUIRE_ENV
 from harness.target import REFERENCE_SERVER, Servers, pool_settings
 
@@ -68,6 +73,33 @@ def test_a_process_that_outlives_the_run_fails_it(tmp_path: Path, monkeypatch: p
     assert (1, [{"pid": child.pid, "command": "/bin/sleep 617"}]) == (report["exit_code"], report["left_behind"])
 
 
+def evidence_of(facts: Facts, path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Evidence]:
+    """What the command leaves when this is what it has seen."""
+    monkeypatch.delenv(REQUIRE_ENV, raising=False)
+    monkeypatch.setattr(run, "observe", lambda *_, **__: facts)
+    arguments = ["haiku", "--url", "http://x", "--engine-url", "http://y"]
+    CliRunner().invoke(cli.app, arguments, env={EVIDENCE_ENV: str(path)}, catch_exceptions=False)
+    return list(read(path))
+
+
+@pytest.mark.req("OC-TEST-7048", "OC-TEST-7006")
+def test_every_verdict_is_evidence_and_a_failure_says_how_to_repeat_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine has counted one token less than was streamed."""
+    honest = evidence_of(HONEST, tmp_path / "honest", monkeypatch)
+    cheat = evidence_of(replace(HONEST, engine_moved=Counters(60, 143)), tmp_path / "cheat", monkeypatch)
+
+    named = [(f"haiku/{check}", identifier) for check, (_, proves) in CHECKS.items() for identifier in proves]
+    assert named == [(line.check, line.requirement) for line in honest]
+    assert named == [(line.check, line.requirement) for line in cheat]
+    assert {Outcome.PASS} == {line.verdict for line in honest}
+    failed = [line for line in cheat if line.verdict is not Outcome.PASS]
+    assert {("haiku/engine-counted", Outcome.FAIL)} == {(line.check, line.verdict) for line in failed}
+    repeat = "; repeat: llama-orch haiku --url http://x --engine-url http://y --engine llamacpp"
+    assert all(line.evidence.endswith(repeat) for line in failed)
+
+
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[str], dict[str, str]]]:
     """A server on a stand-in engine that claims to be llama-server, and the options that name both."""
@@ -105,6 +137,22 @@ def test_a_stand_in_is_refused_where_a_real_engine_is_required(tmp_path: Path) -
         servers.stop()
 
     assert (3, True) == (result.exit_code, "REQUIRE_REAL_LLAMA forbids stand-ins" in result.output), result.output
+
+
+@pytest.mark.req("OC-TEST-7007", "ORCH-3051", "OC-TEST-7006")
+def test_a_stand_in_behind_a_server_that_claims_a_real_engine_is_refused_by_its_own_word(
+    pair: tuple[list[str], dict[str, str]],
+) -> None:
+    options, env = pair
+    with stand_in(LlamaCppFormat(), Script(version="mock-1.0")) as engine:
+        url = engine.url
+        arguments = ["haiku", *options, "--engine-url", url]
+        refused = CliRunner().invoke(cli.app, arguments, env={**env, "REQUIRE_REAL_LLAMA": "1"})
+        allowed = CliRunner().invoke(cli.app, arguments, env={**env, "REQUIRE_REAL_LLAMA": "0"})
+
+    said = f"REQUIRE_REAL_LLAMA forbids stand-ins, and {url} is one: it calls itself mock-1.0"
+    assert (3, True) == (refused.exit_code, said in refused.output), refused.output
+    assert "forbids stand-ins" not in allowed.output
 
 
 @pytest.mark.real_engine

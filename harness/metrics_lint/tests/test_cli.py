@@ -13,7 +13,9 @@ from typer.testing import CliRunner, Result
 from harness import cli
 from harness.checks.metrics import series_contract
 from harness.metrics_lint import source
-from harness.metrics_lint.lint import rules
+from harness.metrics_lint.lint import NEVER_FALL, PROVES, READABLE, rules
+from harness.outcome import Outcome
+from harness.registry.evidence import EVIDENCE_ENV, read
 from harness.tests.tiny_server import TinyServer, answer
 
 
@@ -69,6 +71,40 @@ def test_the_exit_code_and_the_words(text: str, options: list[str], code: int, s
     result = run("-", *options, stdin=text)
 
     assert (code, True) == (result.exit_code, says in result.output), result.output
+
+
+def evidence(path: Path, text: str, *arguments: str) -> dict[str, tuple[str, Outcome]]:
+    """The requirement and the verdict of each check in the evidence of a run on this text."""
+    run(*(arguments or ("-",)), stdin=text, env={EVIDENCE_ENV: str(path)})
+    return {line.check.removeprefix("metrics-lint/"): (line.requirement, line.verdict) for line in read(path)}
+
+
+@pytest.mark.req("OC-TEST-7048")
+def test_every_rule_leaves_the_evidence_of_its_requirement(tmp_path: Path) -> None:
+    right, wrong = evidence(tmp_path / "right", RIGHT), evidence(tmp_path / "wrong", WRONG + "own 1\n")
+    broken, empty = evidence(tmp_path / "broken", "\x00" * 9), evidence(tmp_path / "empty", "")
+
+    assert {rule: (req, Outcome.PASS) for rule, req in PROVES.items() if rule != NEVER_FALL} == right
+    assert ("OC-METRICS-7101", Outcome.FAIL) == wrong["declared-with-their-types"]
+    assert ("OC-METRICS-7105", Outcome.WARN) == wrong["nothing-beside-them"]
+    assert ("OC-METRICS-7102", Outcome.PASS) == wrong["within-budgets"]
+    assert ("OC-METRICS-7108", Outcome.FAIL) == broken.pop(READABLE)
+    assert {Outcome.UNKNOWN} == {verdict for _, verdict in broken.values()}
+    assert Outcome.PASS not in {verdict for _, verdict in empty.values()}
+    (said,) = [line.evidence for line in read(tmp_path / "wrong") if line.check.endswith("/nothing-beside-them")]
+    assert "repeat: llama-orch metrics lint -" in said
+
+
+@pytest.mark.req("OC-TEST-7048")
+def test_two_scrapes_leave_evidence_of_what_became_of_the_counters(tmp_path: Path) -> None:
+    def script(sock: socket.socket, head: bytes) -> None:
+        sock.sendall(answer("200 OK", RIGHT.encode()))
+
+    with TinyServer(script) as server:
+        found = evidence(tmp_path / "twice", "", server.url, "--watch", "0")
+
+    assert ("OC-CORE-1041", Outcome.PASS) == found[NEVER_FALL]
+    assert set(rules()) == set(PROVES) == set(found)
 
 
 @pytest.mark.req("OC-METRICS-7120")

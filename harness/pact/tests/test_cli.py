@@ -19,6 +19,8 @@ from harness.outcome import Outcome
 from harness.pact import verify as verifier
 from harness.pact.cli import EXIT_COULD_NOT_RUN
 from harness.pact.pact_file import load
+from harness.registry.check import slug
+from harness.registry.evidence import EVIDENCE_ENV, read
 from harness.tests.tiny_server import EVENT_STREAM, TinyServer, answer, chunk
 
 PASS, FAIL, USAGE = 0, 1, 2
@@ -61,6 +63,39 @@ def test_states_that_nobody_can_bring_about_are_not_testable_and_not_passed(llam
     assert {"PASS": LLAMA - UNTESTABLE, "NOT_TESTABLE": UNTESTABLE} == counts
     assert (str(LLAMA), str(UNTESTABLE)) == (suite.get("tests"), suite.get("skipped"))
     assert '"the model is still loading" cannot be brought about' in done.output
+
+
+@pytest.mark.req("OC-TEST-7048")
+def test_every_interaction_leaves_the_evidence_of_what_it_stands_for(
+    llama: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(EVIDENCE_ENV, str(tmp_path / "evidence"))
+    pact("llamacpp", "--url", llama.url)
+    found = list(read(tmp_path / "evidence"))
+
+    wanted = [(entry.description, i) for entry in load("llamacpp").interactions for i in entry.requirements]
+    assert [(f"pact/llamacpp-{slug(text)}", i) for text, i in wanted] == [(e.check, e.requirement) for e in found]
+    verdicts = {line.check: line.verdict for line in found}
+    assert Outcome.PASS is verdicts["pact/llamacpp-a-completion"]
+    assert Outcome.NOT_TESTABLE is verdicts["pact/llamacpp-a-completion-while-it-loads"]
+
+
+@pytest.mark.req("OC-TEST-7048")
+def test_an_interaction_that_fails_says_what_differs_in_its_evidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(sock: socket.socket, head: bytes) -> None:
+        sock.sendall(answer("200 OK", b'{"count":"3"}', "Content-Type: application/json"))
+
+    monkeypatch.setenv(EVIDENCE_ENV, str(tmp_path / "evidence"))
+    with TinyServer(wrong) as engine:
+        url = engine.url
+        pact("vllm", "--url", url, "--model", "m", "--only", "a text to count")
+    lines = list(read(tmp_path / "evidence"))
+
+    assert {("pact/vllm-a-text-to-count-the-tokens-of", Outcome.FAIL)} == {(e.check, e.verdict) for e in lines}
+    assert "$.count: Expected '3' (String) to be an integer" in lines[0].evidence
+    assert f"repeat: llama-orch pact verify vllm --url {url}" in lines[0].evidence
 
 
 @pytest.mark.req("OC-TEST-7032")
