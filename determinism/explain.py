@@ -1,7 +1,8 @@
 """Why two streams differ: how near the two tokens were, and which single factor is enough to get the other one.
 
-A mismatch is decoded again under the first stream's conditions, twice, and then with one factor changed at a time, the
-smallest first, up to the first that changes the stream: that one is named. Run to run is the smallest of all.
+A mismatch is decoded again alone and with cold caches on the replica that showed it, twice, and then with one factor
+changed at a time, the smallest first, up to the first that changes the stream: that one is named. Run to run is the
+smallest of all.
 
 Source: ORCH-3045, ORCH-3050.
 """
@@ -167,15 +168,23 @@ def _logprob(step: Step, mismatch: Mismatch, recording: Recording) -> float | No
     return max(fitting, key=lambda c: len(c.text)).logprob if fitting else None
 
 
+def _base_of(mismatch: Mismatch) -> Conditions:
+    """Nothing changed yet: where the odd stream came from, for another replica to be the change."""
+    base, odd = mismatch.expected.under, mismatch.actual.under
+    base = replace(base, cache="cold", siblings=0, siblings_on_replica=0, attempt=1)
+    return replace(base, replica=odd.replica) if base.path == odd.path else base
+
+
 def _trials(mismatch: Mismatch, lab: Lab) -> Iterator[Trial]:
-    case, base = mismatch.case, mismatch.expected.under
-    base = replace(base, cache="cold", siblings=0, attempt=1)
+    case, base = mismatch.case, _base_of(mismatch)
     first = lab.decode(case, base)
     if not isinstance(first, Recording):
         yield Trial("run to run", None, f"could not be decoded again: {first.why}")
         return
     for factor in FACTORS:
         under = replace(base, attempt=2) if factor == "run to run" else lab.alternatives(base, factor)
+        if factor == "siblings" and isinstance(under, Conditions) and mismatch.actual.under.siblings:
+            under = replace(under, siblings=mismatch.actual.under.siblings)
         if isinstance(under, str):
             yield Trial(factor, None, under)
             continue
@@ -184,6 +193,7 @@ def _trials(mismatch: Mismatch, lab: Lab) -> Iterator[Trial]:
             yield Trial(factor, None, f"{under}: {again.why}")
             continue
         at = divergence(first, again)
-        yield Trial(factor, at is not None, f"{under}: {'equal' if at is None else f'differs at token {at.index}'}")
+        seen = replace(again.under, attempt=under.attempt)
+        yield Trial(factor, at is not None, f"{seen}: {'equal' if at is None else f'differs at token {at.index}'}")
         if at is not None:
             return  # it is the smallest: what comes after changes more, and may restart engines

@@ -4,8 +4,10 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from determinism.explain import SIBLINGS_TRIED
+from determinism.prompts import PROMPTS
 from determinism.recording import Conditions, Identity, Recording, Undecoded
 from determinism.replay import Decoding, Direct, Orchestrated
 from determinism.seeds import Case
@@ -16,7 +18,20 @@ from harness.engines.real_engine import RealEngine
 from harness.engines.real_llamacpp import installed
 from harness.target import REFERENCE_SERVER, Servers, Target
 
-TRIES = 6  # for a replica that tasks cannot be sent to: each try fills every slot
+TRIES = 6  # for a replica that tasks cannot be sent to
+
+
+class Started(Protocol):
+    """An engine that the bench has started."""
+
+    url: str
+
+    def stop(self) -> None:
+        """Stop it."""
+
+
+Launch = Callable[[int, Path], Started]
+"""Starts the engine with this number, which keeps its logs in this folder."""
 
 
 @dataclass(slots=True)
@@ -28,6 +43,7 @@ class Bench:
         folder: for configuration files and logs.
         engine: the name that tasks ask for; None = the server's first.
         engine_url: an engine to ask directly.
+        launch: starts an engine of this number, anew at each start of the bench; None = as the setup says.
     """
 
     setup: Setup | None
@@ -36,11 +52,12 @@ class Bench:
     target: Target | None = None
     engine: str | None = None
     engine_url: str | None = None
+    launch: Launch | None = None
     server: Orchestrated | None = None
     identity: Identity | None = None
     replicas: tuple[str, ...] = ()
     life: int = 0
-    engines: list[RealEngine] = field(default_factory=list)
+    engines: list[Started] = field(default_factory=list)
     _servers: Servers | None = None
     _llama: RealEngine | None = None
     _direct: Direct | None = None
@@ -79,11 +96,13 @@ class Bench:
         Raises:
             CannotRunError: none is installed; the text says how to get it.
         """
-        if setup.engine == "llamacpp" and not setup.engine_urls:
+        if setup.engine_urls:
+            return
+        if self.launch is not None or setup.engine in STARTED_HERE:
+            launch = self.launch or (lambda _, own: real.start(setup.engine, folder=own))
+            self.engines += [launch(number, folder / f"engine-{number}") for number in range(setup.replicas)]
+        elif setup.engine == "llamacpp":
             installed()
-        if setup.engine in STARTED_HERE and not setup.engine_urls:
-            for number in range(setup.replicas):
-                self.engines.append(real.start(setup.engine, folder=folder / f"engine-{number}"))
 
     def _stop_server(self) -> None:
         if self.server is not None:
@@ -113,6 +132,11 @@ class Bench:
         The server that we start gives a task to the replica with the fewest, so that each decodes alone there.
         """
         return self.setup.replicas if self.setup is not None else self.slots
+
+    def cool(self, case: Case) -> None:
+        """Decode another prompt on every replica: whatever keeps the last one has forgotten this case's."""
+        assert self.server is not None, "decoded on a bench that runs"  # noqa: S101
+        self.server.decode(Case(case.seed, (case.prompt + 1) % len(PROMPTS)), copies=self.copies)
 
     # ── the direct way ──
 
@@ -187,17 +211,18 @@ class BenchLab:
             return engine.decode(case, cache=under.cache) if engine else Undecoded(case, under, "nobody to ask")
         if self._bench.can_restart and under.life > self._bench.life:
             self._bench.restart()
+        self._bench.cool(case)
         if under.cache == "warm":
             self._on_replica(case, replace(under, cache="cold", siblings=0))
         return self._on_replica(case, under)
 
     def _on_replica(self, case: Case, under: Conditions) -> Decoding:
-        """Until the wanted replica has one of the copies; beside siblings one copy is all there is."""
+        """More copies at a time until the wanted replica has one of them; beside siblings there is one."""
         server = self._bench.server
         assert server is not None, "decoded on a bench that runs"  # noqa: S101
-        copies = 1 if under.siblings else self._bench.copies
         last: Decoding = Undecoded(case, under, "not tried")
-        for _ in range(TRIES):
+        for number in range(TRIES):
+            copies = 1 if under.siblings else min(2**number, self._bench.copies)
             for decoded in server.decode(case, copies=copies, cache=under.cache, siblings=under.siblings):
                 last = decoded
                 if isinstance(decoded, Recording) and under.replica in {"", decoded.under.replica}:

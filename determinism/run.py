@@ -20,7 +20,7 @@ from harness.engines.direct import EngineDoesNotTellError
 from harness.outcome import HangError, LateError, Outcome
 
 SIBLINGS = (1, 2, 8, 9, 32, 45, 64)  # known bugs sit at the edges of block sizes: vLLM #51187, #48271
-WARM_EVERY = 8  # of the cases: each is decoded twice there
+WARM_EVERY = 9  # of the cases: each is decoded twice there; one more than there are prompts, so that each has its turn
 SEEDLESS = 3  # tasks without a seed; that all give one text by chance does not happen
 ROUNDS_MAX = 4  # of one case: a replica that no round has reached is reported as missing
 EXPLAINED_MAX = 3  # of each check; every one takes some dozens of decodes
@@ -137,6 +137,7 @@ class Run:
         some = self.cases[::WARM_EVERY]
         for number, case in enumerate(some):
             self.progress("warm-cache", number, len(some))
+            self.bench.cool(case)
             yield from server.decode(case, copies=self.bench.copies)
             yield from server.decode(case, copies=self.bench.copies, cache="warm")
 

@@ -53,7 +53,8 @@ class LlamaCppFormat:
 
     def asked(self, body: Any) -> Asked:
         """From llama-server's names."""
-        return Asked(body["prompt"], body.get("seed", 0), body.get("n_predict", 16))
+        is_streamed = body.get("stream") is not False
+        return Asked(body["prompt"], body.get("seed", 0), body.get("n_predict", 16), is_streamed)
 
     def refusal(self, body: Any) -> JsonAnswer | None:
         """Of a prompt that fills the context."""
@@ -68,10 +69,17 @@ class LlamaCppFormat:
 
     def end(self, text: str, count: int, asked: Asked) -> bytes:
         """The frame with `stop: true`."""
+        return frame(self._last("", count, asked))
+
+    def whole(self, text: str, count: int, asked: Asked) -> JsonAnswer:
+        """That frame's object, with all the text."""
+        return 200, self._last(text, count, asked)
+
+    def _last(self, text: str, count: int, asked: Asked) -> dict[str, object]:
         counts = {"tokens_predicted": count, "tokens_evaluated": words(asked.prompt)}
         timings = {"cache_n": 0, "prompt_n": words(asked.prompt), "predicted_n": count}
-        last = {"index": 0, "content": "", "tokens": [], "id_slot": 0, "stop": True, "stop_type": "limit"}
-        return frame({**last, **counts, "model": MODEL, "prompt": asked.prompt, "truncated": False, "timings": timings})
+        last = {"index": 0, "content": text, "tokens": [], "id_slot": 0, "stop": True, "stop_type": "limit"}
+        return {**last, **counts, "model": MODEL, "prompt": asked.prompt, "truncated": False, "timings": timings}
 
     def error(self) -> bytes:
         """An error object in a frame."""

@@ -1,10 +1,27 @@
 """What a stand-in engine is told to do: its faults, and its text."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 PIECES = (" the", " queue", " waits", " naïve", " €", " 水", " 🦙", ".", "\n", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What is around a request, and does not matter to an engine that is deterministic.
+
+    Attributes:
+        number: of the request, from 1.
+        is_warm: the request before had the same prompt.
+        is_streamed: its answer is, and does not come in one piece.
+        others: how many other requests are at work at the moment.
+    """
+
+    number: int = 1
+    is_warm: bool = False
+    is_streamed: bool = True
+    others: Callable[[], int] = lambda: 0
 
 
 @dataclass(slots=True)
@@ -23,6 +40,10 @@ class Script:
         is_loading: health and completions answer as an engine that still loads.
         is_gone: every question is answered 500, as by something else in the engine's place.
         drifts_at: this token differs from one request to the next.
+        shifts: the index of a token, and how many pieces further along the list it is than in an unharmed engine.
+        warm_at: this token differs where the request before had the same prompt.
+        batch_at: this token differs with the number of requests that are at work.
+        streamed_at: this token differs where the answer is streamed.
         flips: a seed, and the index of the token that this engine alone has another piece for.
         ignores_seed: every seed gives the same text.
         tokens_max: no answer has more, whatever was asked for.
@@ -41,6 +62,10 @@ class Script:
     is_loading: bool = False
     is_gone: bool = False
     drifts_at: int | None = None
+    shifts: tuple[int, int] = (0, 0)
+    warm_at: int | None = None
+    batch_at: int | None = None
+    streamed_at: int | None = None
     flips: tuple[int, int] | None = None
     ignores_seed: bool = False
     tokens_max: int | None = None
@@ -51,9 +76,21 @@ class Script:
         """How many the answer to this seed has, of those asked for."""
         return min(1 if seed == self.short_seed else asked, asked if self.tokens_max is None else self.tokens_max)
 
-    def pieces(self, prompt: str, seed: int, count: int, *, request: int) -> Iterator[str]:
-        """The text: it follows from prompt and seed, but for a token that drifts with the request's number."""
+    def pieces(self, prompt: str, seed: int, count: int, around: Around) -> Iterator[str]:
+        """The text: it follows from prompt and seed, but for a token that something around the request changes."""
         for index in range(count):
-            drift = (request if index == self.drifts_at else 0) + ((seed, index) == self.flips)
             key = f"{prompt}\0{0 if self.ignores_seed else seed}\0{index}".encode()
-            yield PIECES[(hashlib.blake2b(key, digest_size=1).digest()[0] + drift) % len(PIECES)]
+            place = hashlib.blake2b(key, digest_size=1).digest()[0] + self._off(seed, index, around)
+            yield PIECES[place % len(PIECES)]
+
+    def _off(self, seed: int, index: int, around: Around) -> int:
+        """How far off this token is."""
+        at, by = self.shifts
+        return (
+            (around.number if index == self.drifts_at else 0)
+            + (by if index == at else 0)
+            + (around.others() if index == self.batch_at else 0)
+            + (index == self.warm_at and around.is_warm)
+            + (index == self.streamed_at and around.is_streamed)
+            + ((seed, index) == self.flips)
+        )

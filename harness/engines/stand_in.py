@@ -14,8 +14,8 @@ from typing import Any
 
 from aiohttp import web
 
-from harness.engines.script import Script
-from harness.engines.wire_format import JsonAnswer, WireFormat
+from harness.engines.script import Around, Script
+from harness.engines.wire_format import Asked, JsonAnswer, WireFormat
 
 START_LIMIT_S = 10.0
 BODY_BYTES_MAX = 64 * 2**20  # more than any server in front of it takes
@@ -49,6 +49,8 @@ class StandIn:
     requests: int = 0
     paths: set[str] = field(default_factory=set)
     workload: str = "completion"
+    _working: int = 0
+    _last_prompt: str = ""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Any request."""
@@ -67,7 +69,15 @@ class StandIn:
         if refusal := self.wire.busy if self.script.is_busy else self.wire.refusal(body):
             return _json(refusal)
         self.requests += 1
-        return await self._stream(request, body)
+        asked = self.wire.asked(body)
+        around = Around(self.requests, asked.prompt == self._last_prompt, asked.is_streamed, lambda: self._working - 1)
+        self._last_prompt = asked.prompt
+        self._working += 1
+        try:
+            whole = self._whole(asked, around)
+            return await self._stream(request, asked, around) if whole is None else whole
+        finally:
+            self._working -= 1
 
     def _get(self, path: str) -> web.Response:
         if self.script.is_gone:
@@ -92,12 +102,20 @@ class StandIn:
         self.workload = "completion" if is_over else WORKLOADS.get(body["state"], "completion")
         return _json((200, {}))
 
-    async def _stream(self, request: web.Request, body: object) -> web.StreamResponse:
+    def _whole(self, asked: Asked, around: Around) -> web.Response | None:
+        """The answer in one piece, where that was asked for."""
+        if asked.is_streamed:
+            return None
+        count = self.script.tokens(asked.seed, asked.max_tokens)
+        text = "".join(self.script.pieces(asked.prompt, asked.seed, count, around))
+        return _json(self.wire.whole(text, count, asked))
+
+    async def _stream(self, request: web.Request, asked: Asked, around: Around) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": self.script.content_type})
         response.enable_chunked_encoding()
         await response.prepare(request)
         cut, sent = self.script.cut_at_byte, 0
-        for frame in self._frames(body):
+        for frame in self._frames(asked, around):
             if frame is None:
                 await asyncio.get_running_loop().create_future()
                 continue
@@ -111,14 +129,14 @@ class StandIn:
                 break
         return response
 
-    def _frames(self, body: object) -> Iterator[bytes | None]:
+    def _frames(self, asked: Asked, around: Around) -> Iterator[bytes | None]:
         """What is sent, in order; None = nothing more, but the connection stays."""
-        script, asked = self.script, self.wire.asked(body)
+        script = self.script
         asked = replace(asked, max_tokens=script.tokens(asked.seed, asked.max_tokens))
         if script.flood_bytes:
             yield b"data: " + b"x" * script.flood_bytes
         text = ""
-        for index, piece in enumerate(script.pieces(asked.prompt, asked.seed, asked.max_tokens, request=self.requests)):
+        for index, piece in enumerate(script.pieces(asked.prompt, asked.seed, asked.max_tokens, around)):
             if index == script.stall_at:
                 yield None
             if index == script.garbage_at:

@@ -73,6 +73,9 @@ class TritonFormat:
         """Nothing."""
         return b""
 
+    def whole(self, text: str, count: int, asked: Asked) -> JsonAnswer | None:
+        """None."""
+
     def error(self) -> bytes:
         """A text."""
         return frame({"error": "failed"})

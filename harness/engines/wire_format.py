@@ -17,6 +17,7 @@ class Asked:
     prompt: str
     seed: int
     max_tokens: int
+    is_streamed: bool = True
 
 
 class WireFormat(Protocol):
@@ -49,6 +50,9 @@ class WireFormat(Protocol):
 
     def end(self, text: str, count: int, asked: Asked) -> bytes:
         """What follows the last token; empty where nothing does."""
+
+    def whole(self, text: str, count: int, asked: Asked) -> JsonAnswer | None:
+        """The answer in one piece; None where no stand-in of this engine is asked for one."""
 
     def error(self) -> bytes:
         """What the engine sends inside a stream when it fails, up to the stream's end."""

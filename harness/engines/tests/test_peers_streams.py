@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from harness.engines.script import Script
+from harness.engines.script import Around, Script
 from harness.engines.stand_in import stand_in
 from harness.engines.tests.test_peers_bugs import LONG_MS, pool, serving, submit
 from harness.engines.vllm import VllmFormat
@@ -97,9 +97,9 @@ def test_stand_in_tokens_that_wait_for_acknowledgements_are_found(tmp_path: Path
 class Large(Script):
     """One token of a size that no engine sends, and the hardest text to keep whole: one character is three bytes."""
 
-    def pieces(self, prompt: str, seed: int, count: int, *, request: int) -> Iterator[str]:
+    def pieces(self, prompt: str, seed: int, count: int, around: Around) -> Iterator[str]:
         """In place of the first token, where a task asks for so many."""
-        first, *others = super().pieces(prompt, seed, count, request=request)
+        first, *others = super().pieces(prompt, seed, count, around)
         yield "水" * (EVENT_BYTES // 3) if count == TOKENS else first
         yield from others
 
@@ -121,7 +121,7 @@ def text_of(folder: Path, plant: str, *, prompt: str, max_tokens: int) -> Text:
     ):
         reader = client.start_stream(submit(client, prompt=prompt, max_tokens=max_tokens, seed=7))
         client.read_to_end([reader], deadline_ms=LONG_MS)
-        whole = "".join(script.pieces(prompt, 7, max_tokens, request=engine.requests))
+        whole = "".join(script.pieces(prompt, 7, max_tokens, Around()))
         return Text(reader.record.text, whole)
 
 
