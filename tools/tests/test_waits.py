@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 JUDGES = {"harness", "features", "determinism", "chaos"}
 PAUSES = {  # by module and function: what the pause is there for
     "chaos/faults/delay.py carry": "the fault: a piece comes late",
+    "chaos/faults/stuck_drain.py _catch": "the next of a few tries to stop an engine in the middle of its work",
     "chaos/run.py deal": "the schedule, drawn from the seed: how long after the last fault, and how long it lasts",
     "chaos/run.py _load": "a run without faults lasts as long as it was told to",
     "contracts/client/tests/test_streams.py waits": "no pause: what stands in for the sleep, and notes its length",
