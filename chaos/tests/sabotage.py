@@ -87,6 +87,19 @@ DEFECTS: Mapping[str, str] = {
         from reference_server.domain.core import Core as C
         C.end_all = lambda self, *how, **more: None
         """,
+    "leaves-its-engine": """
+        import os
+        from reference_server.runtime import engine_process as E, supervised
+        async def end_at_once(self, **how):
+            os._exit(0)
+        supervised.mark = dict  # another server that starts meanwhile would end what it knows for an orphan
+        E._before_exec = lambda cpus: None
+        E.EngineProcess.stop = end_at_once
+        """,
+    "takes-every-death-for-the-hosts": """
+        from reference_server.domain import faults
+        faults.kind_of = lambda lines: "host-oom"
+        """,
     "never-settles": """
         from reference_server.domain.budgets import Account as A
         A.settle = lambda self, task_id, used: None

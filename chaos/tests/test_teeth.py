@@ -12,6 +12,7 @@ from chaos.shrink import shrink
 from chaos.stage import Options
 from chaos.tests.sabotage import DEFECTS, command
 from chaos.workloads.registry import WORKLOADS
+from harness import leftovers
 
 SEED = 20_261_124
 DURATION_MS = 1_500
@@ -28,6 +29,8 @@ CASES: dict[str, tuple[str, tuple[str, ...], set[str]]] = {
     "batch-first": ("lanes", ("inversion",), {"urgent_first"}),
     "lets-everybody-in": ("lanes", ("cancel-storm",), {"same_capacity"}),
     "breaks-when-it-is-full": ("lanes", ("flood",), {"server_errors_have_a_cause"}),
+    "leaves-its-engine": ("mixed", ("cancel-storm",), {"no_orphan_engines"}),
+    "takes-every-death-for-the-hosts": ("mixed", ("vram-oom",), {"deaths_are_told_apart"}),
     "never-settles": ("budgets", ("cancel-storm",), {"budgets_add_up"}),
     "mixes-up-two-pieces": ("mixed", ("cancel-storm",), {"ends_were_earned"}),
     "ignores-the-cancel": ("lanes", ("cancel-storm",), {"canceled_stays_canceled"}),
@@ -36,16 +39,16 @@ CASES: dict[str, tuple[str, tuple[str, ...], set[str]]] = {
 
 
 def options(defect: str, workload: str, faults: tuple[str, ...]) -> Options:
-    """A short run on an engine that stays, which starts quicker, where no fault needs the server's own."""
+    """A short run on an engine that stays, which starts quicker, where nothing needs the server's own."""
     kinds = tuple(FAULTS[name] for name in faults)
-    is_supervised = any(kind.engine == "supervised" for kind in kinds)
+    is_supervised = defect == "leaves-its-engine" or any(kind.engine == "supervised" for kind in kinds)
     return Options(
         seed=SEED,
         workload=WORKLOADS[workload],
         kinds=kinds,
         duration_ms=DURATION_MS,
         command=command(defect),
-        engine=None if is_supervised else "attached",
+        engine="supervised" if is_supervised else "attached",
     )
 
 
@@ -55,8 +58,10 @@ def options(defect: str, workload: str, faults: tuple[str, ...]) -> Options:
 @pytest.mark.parametrize("defect", CASES)
 def test_a_bad_server_is_caught_and_the_finding_repeats_from_a_short_file(tmp_path: Path, defect: str) -> None:
     workload, faults, expected = CASES[defect]
-    verdict = run(options(defect, workload, faults), tmp_path, lambda _: None)
+    with leftovers.watched() as left:
+        verdict = run(options(defect, workload, faults), tmp_path, lambda _: None)
 
+    assert ("no_orphan_engines" in expected) == bool(left)
     found = {finding.rule: finding for finding in verdict.findings}
     assert "fail" == verdict.outcome
     assert expected <= set(found), verdict
