@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from harness import leftovers
+from harness.history import now_ms
 from harness.outcome import Outcome
 from harness.report.result import Result
 from harness.stand_in import is_real_required
@@ -148,7 +149,7 @@ def run(selection: Selection, listeners: Sequence[Listener], *, gaps: Mapping[st
         The exit code: 0 all held, 1 something did not, or left a process behind, 2 wrong usage, 3 could not run, could
         not judge, or was interrupted.
     """
-    result = Result(gaps=dict(gaps or {}))
+    result, began_ms = Result(gaps=dict(gaps or {})), now_ms()
     read_end, write_end = os.pipe()
     mark = leftovers.new_mark()
     with tempfile.TemporaryFile() as log:
@@ -178,7 +179,9 @@ def run(selection: Selection, listeners: Sequence[Listener], *, gaps: Mapping[st
         log.seek(0)
         text = log.read().decode("utf-8", "replace")
     code = exit_code(code, result)
+    ended = {"event": "ended", "duration_ms": round(now_ms() - began_ms)}
     for listener in listeners:
+        listener.take(ended)
         listener.close(code, text)
     return code
 

@@ -89,7 +89,8 @@ class ConsoleReport:
                 for outcome in Outcome
                 if result.counts[outcome]
             )
-            self._console.print(f"{len(result.finished)} of {len(result.planned)} scenarios: {counts}")
+            of = f"{len(result.finished)} of {len(result.planned)} scenarios"
+            self._console.print(f"{of}: {counts} in {result.duration_ms / 1000:.1f} s")
 
     def _print_target(self) -> None:
         target = self._result.target

@@ -8,6 +8,7 @@
     "trace": [text …], "duration_ms", "figures": {name: number}}
 {"event": "stopped", "message"}                                  the run cannot go on
 {"event": "left_behind", "processes": [{"pid", "command"} …]}    written by whoever started the run, after its end
+{"event": "ended", "duration_ms"}                                this one, too
 
 With workers (pytest-xdist) only their controller writes. It has collected nothing itself: the plan comes from a worker
 in a file, and what a worker knows of the server on its first report.

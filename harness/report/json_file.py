@@ -25,6 +25,7 @@ def as_json(result: Result, *, exit_code: int, options: list[str], implementatio
         "target": result.target,
         "exit_code": exit_code,
         "stopped": result.stopped,
+        "duration_ms": result.duration_ms,
         "counts": {str(outcome): count for outcome, count in sorted(result.counts.items())},
         "requirements": {identifier: str(outcome) for identifier, outcome in result.requirements.items()},
         "checks": {check: str(outcome) for check, outcome in sorted(result.checks.items())},

@@ -40,6 +40,7 @@ def page(report: Mapping[str, Any]) -> str:
         '<meta name="viewport" content="width=device-width">',
         f"<style>{STYLE}</style></head><body><h1>OrchQueue v1 conformance</h1>",
         f"<p>{escape(str(target.get('url', 'no server')))} ({engines}): {counts or 'nothing was judged'}.",
+        f" It took {report['duration_ms'] / 1000:.1f} s.",
         f" Exit code {report['exit_code']}. {escape(report['stopped'])}</p>",
         *_failures(report),
         *_figures(report),

@@ -79,6 +79,7 @@ class Result:
         target: `url`, and the rows of its capabilities; empty until the server is known.
         stopped: why the run could not go on.
         gaps: checks that are known to fail, and why.
+        duration_ms: of the whole run, the starts of its servers included; 0 until it is over.
         left_behind: `pid` and `command` of each process that outlived the run, which fails because of it.
     """
 
@@ -88,6 +89,7 @@ class Result:
     stopped: str = ""
     gaps: dict[str, str] = field(default_factory=dict)
     left_behind: list[dict[str, Any]] = field(default_factory=list)
+    duration_ms: int = 0
 
     def take(self, event: dict[str, Any]) -> None:
         """Take in one event."""
@@ -101,6 +103,8 @@ class Result:
                 self.stopped = message
             case {"event": "left_behind", "processes": processes}:
                 self.left_behind = processes
+            case {"event": "ended", "duration_ms": duration_ms}:
+                self.duration_ms = duration_ms
             case {"event": "finished", "id": identifier, "outcome": outcome, **rest}:
                 finished = Finished(
                     scenario=self.planned[identifier],

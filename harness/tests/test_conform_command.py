@@ -17,12 +17,15 @@ from typer.testing import CliRunner
 
 from harness import cli
 from harness.conform import Selection
+from harness.history import now_ms
 from harness.saboteur.defects import DEFECTS
 from harness.saboteur.proxy import Saboteur
 from harness.target import REFERENCE_SERVER, Servers
 
 CHECK = "streaming/frames-come-in-order-and-end-with-exactly-one-end"
 DEFECT = DEFECTS["gap-in-the-index"]  # from the fourth token on, `i` is one too large
+
+CORES, CORE_S = 2, 10.0  # as OC-TEST-7025 has it
 
 TOKEN_ENV = "CONFORM_COMMAND_TOKEN"
 
@@ -104,6 +107,20 @@ def test_a_failed_stream_is_shown_with_its_request_its_answer_and_the_frames_tha
     assert " end: {" in stream.splitlines()[-1]
     assert stream in unescape(failed.page)
     assert f"Repeat: <code>{scenario['repeat']}</code>" in failed.page
+
+
+@pytest.mark.req("OC-TEST-7025", "OC-TEST-7049")
+def test_the_profile_core_costs_what_two_cores_have_in_ten_seconds(tmp_path: Path) -> None:
+    """Processor time, of the run with its workers and servers: it is the same on a machine that others use, too."""
+    path, before, began_ms = tmp_path / "r.json", os.times(), now_ms()
+    done = CliRunner().invoke(cli.app, ["conform", "--profile", "core", "--json", str(path)])
+    after, took_ms = os.times(), now_ms() - began_ms
+
+    used_s = after.children_user + after.children_system - before.children_user - before.children_system
+    report = json.loads(path.read_text(encoding="utf-8"))
+    assert 0 == done.exit_code, done.output
+    assert 1 < used_s < CORES * CORE_S
+    assert 0 < report["duration_ms"] <= took_ms
 
 
 @pytest.mark.req("OC-TEST-7035")

@@ -63,6 +63,7 @@ EVENTS: list[dict[str, Any]] = [
     finished("test_b", "FAIL", VIOLATION),
     finished("test_c[x-1]", "HANG", message="waited 5 ms for the moon"),
     finished("test_d", "NOT_APPLICABLE", message="no such ability"),
+    {"event": "ended", "duration_ms": 61_234},
 ]
 
 
@@ -98,7 +99,7 @@ def test_the_terminal_shows_what_failed_by_which_sentence_and_how_to_repeat_it()
     assert "repeat    llama-orch conform --url http://127.0.0.1:1 --check queue-1/b" in text
     assert "waited 5 ms for the moon" in text
     assert "1 NOT_APPLICABLE: no such ability" in text
-    assert "4 of 4 scenarios: 1 PASS, 1 FAIL, 1 NOT_APPLICABLE, 1 HANG" in text
+    assert "4 of 4 scenarios: 1 PASS, 1 FAIL, 1 NOT_APPLICABLE, 1 HANG in 61.2 s" in text
 
 
 @pytest.mark.req("ORCH-1102")
@@ -127,6 +128,15 @@ def test_what_was_measured_is_in_every_report() -> None:
     assert "error_ms" in shown(EVENTS, code=1)
     assert "median 3.5 (at most 3.5, 4 checks)" in shown(EVENTS, code=1)
     assert '<code>error_ms</code><td class="n">4<td class="n">3.5' in page(report)
+
+
+@pytest.mark.req("OC-TEST-7049")
+def test_how_long_the_run_took_is_in_every_report() -> None:
+    report = as_json(gathered({}), exit_code=1, options=[], implementation={})
+
+    assert 61_234 == report["duration_ms"]
+    assert ". It took 61.2 s. Exit code 1." in page(report)
+    assert "1 HANG in 61.2 s" in shown(EVENTS, code=1)
 
 
 @pytest.mark.req("OC-TEST-7046")
