@@ -3,13 +3,14 @@ Feature: Engine faults
   An engine that dies or stands still ends its task with a typed, retriable error, and the server goes on.
 
   # T9: Dynamo #8430 and lemonade #2826, where an engine that failed after the headers closed the stream in silence
-  @OC-CTRL-2030 @OC-CTRL-2032 @ORCH-2009 @OC-ADAPT-5013
+  @OC-CTRL-2030 @OC-CTRL-2032 @ORCH-2009 @OC-ADAPT-5013 @OC-CORE-1041
   Scenario: an engine that dies while it decodes is a reset worker
     Given a server whose engine dies after 5 tokens
     When a task of 20 tokens is submitted
     And its stream is read to the end
     Then it ended with WORKER_RESET, retriable, after 5 tokens
     And its answer tells the error of the stream
+    And tasks_failed_total has grown by 1 for WORKER_RESET
 
   @OC-CORE-1018 @OC-CORE-1019 @ORCH-3009 @ORCH-3023
   Scenario: a task that its engine fails before the first token goes on to another replica

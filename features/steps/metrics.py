@@ -46,9 +46,9 @@ def it_has_grown_by_its_end(world: World, name: str) -> None:
     assert end.payload[name.removesuffix("_total")] == world.grown(name)
 
 
-@then(parsers.parse("tasks_rejected_total has grown by {count:d} for {code}"))
-def rejections_have_grown(world: World, count: int, code: str) -> None:
-    assert count == world.grown("tasks_rejected_total", reason=code)
+@then(parsers.re(r"(?P<name>tasks_(?:rejected|failed)_total) has grown by (?P<count>\d+) for (?P<code>[A-Z_]+)$"))
+def it_has_grown_for_a_code(world: World, name: str, count: str, code: str) -> None:
+    assert int(count) == world.grown(name, reason=code)
 
 
 @then(parsers.parse("queue_depth is {interactive:d} for interactive and {batch:d} for batch"))

@@ -69,6 +69,9 @@ class Metrics:
         self.enqueued = counter("tasks_enqueued_total", "Tasks admitted.", (*REPLICA, "priority"))
         self.started = counter("tasks_started_total", "Tasks dispatched to a replica.", (*REPLICA, "priority"))
         self.canceled = counter("tasks_canceled_total", "Tasks canceled, by reason.", (*REPLICA, "reason"))
+        self.failed = counter(
+            "tasks_failed_total", "Admitted tasks that ended with an error, by its code.", (*REPLICA, "reason")
+        )
         self.rejected = counter("tasks_rejected_total", "Requests refused, by error code.", ("engine", "reason"))
         self.backpressure = counter(
             "admission_backpressure_events_total", "Times a full queue refused or dropped a task.", ("engine", "policy")
@@ -155,6 +158,8 @@ class Metrics:
     def _finished(self, task: Task, reason: str | None) -> None:
         if reason is not None:
             self._child(self.canceled, *self._replica(task), reason).inc()
+        if task.state == "failed" and task.failure is not None:
+            self._child(self.failed, *self._replica(task), task.failure.code).inc()
         if task.started_ms is None or task.ended_ms is None:
             return
         self._child(self.tokens_out, *self._replica(task)).inc(task.transcript.tokens_total)

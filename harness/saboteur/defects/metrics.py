@@ -116,6 +116,12 @@ def cancels_are_not_counted(answer: Answer, request: Request, wire: Wire) -> Non
 
 
 @answers("OC-CORE-1041", at=METRICS)
+def failures_are_not_counted(answer: Answer, request: Request, wire: Wire) -> None:
+    """A task that ends with an error moves no counter."""
+    _scaled(answer, "tasks_failed_total{", lambda _: 0)
+
+
+@answers("OC-CORE-1041", at=METRICS)
 def refusals_are_counted_as_others(answer: Answer, request: Request, wire: Wire) -> None:
     """A refusal is counted under another code."""
     answer.body = re.sub(rb'reason="(INVALID_PARAMS|ADMISSION_REJECT)"', b'reason="INTERNAL"', answer.body)
