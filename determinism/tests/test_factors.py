@@ -46,8 +46,9 @@ class Broken:
         return Script(delay_s=DELAY_S, shifts=(AT, start)) if self.shifts_by_start else self.script
 
 
+# Warm: slower, for a copy that comes late on a busy machine, too: a second one on the same replica would be a warm one.
 BROKEN = (
-    Broken(Script(delay_s=DELAY_S, warm_at=AT), "warm-cache", "warm cache", ("replicas", "siblings", "restart")),
+    Broken(Script(delay_s=4 * DELAY_S, warm_at=AT), "warm-cache", "warm cache", ("replicas", "siblings", "restart")),
     Broken(
         Script(delay_s=DELAY_S, batch_at=AT), "siblings", "siblings", ("replicas", "warm-cache", "restart"), slots=4
     ),
