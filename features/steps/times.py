@@ -145,7 +145,7 @@ def tokens_come_as_they_are_made(world: World) -> None:
 
 @then("those that waited longer were predicted to")
 def predictions_follow(world: World) -> None:
-    require(predictions_follow_the_queue(world.notes["waited"]))
+    require(predictions_follow_the_queue(world.notes["waited"], late_ms=world.notes["watch"].late_ms()))
 
 
 @then("none was told to wait much longer than it took, or much shorter")

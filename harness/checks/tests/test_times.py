@@ -1,6 +1,7 @@
 """Servers that tell wrong times are found, and a harness that is late blames nobody."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 
@@ -75,13 +76,30 @@ def test_a_comeback_that_the_harness_has_spoiled_counts_for_nothing(late: Comeba
     ],
 )
 def test_predictions_that_do_not_follow_the_queue_are_found(told: list[float], expected: list[str]) -> None:
-    assert expected == [violation.req for violation in predictions_follow_the_queue(waited(told))]
+    assert expected == [violation.req for violation in predictions_follow_the_queue(waited(told), late_ms=0)]
 
 
 @pytest.mark.req("OC-TEST-7026")
 def test_a_queue_that_moved_on_while_it_was_filled_shows_nothing() -> None:
     with pytest.raises(LateError, match="the harness took 200 ms to submit what started within 200 ms"):
-        list(predictions_follow_the_queue(waited([300, 300, 300], every_ms=100, took=[300, 300, 300])))
+        list(predictions_follow_the_queue(waited([300, 300, 300], every_ms=100, took=[300, 300, 300]), late_ms=0))
+
+
+@pytest.mark.req("OC-TEST-7026")
+@pytest.mark.parametrize(
+    ("late_ms", "ends"),
+    [
+        pytest.param(1_000, nullcontext(), id="late-by-less-than-it-was-off"),
+        pytest.param(1_600, pytest.raises(LateError, match="late by 1600 ms"), id="late-by-more"),
+    ],
+)
+def test_a_machine_that_slowed_down_while_they_waited_is_no_wrong_prediction(
+    late_ms: float, ends: AbstractContextManager[object]
+) -> None:
+    """Told 200 ms apart, they started 2 s apart: without what the harness was late by that is 1 s, or 400 ms."""
+    with ends:
+        found = list(predictions_follow_the_queue(waited([300, 400, 500], took=[300, 900, 2_300]), late_ms=late_ms))
+        assert ["OC-CORE-1042"] == [violation.req for violation in found]
 
 
 @pytest.mark.req("OC-TEST-7006", "OC-CORE-1047")

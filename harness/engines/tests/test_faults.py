@@ -25,6 +25,7 @@ from harness.target import REFERENCE_SERVER, Servers, pool_settings
 
 END_MS = 20_000.0
 READY_MS = 30_000.0
+IDLE_MS = 3_000  # what a stall takes; a stand-in that runs beside much else must not look like one
 TOKENS = 6
 CALM = Script()
 
@@ -59,7 +60,7 @@ def served(
     with stand_in(FORMATS[name](), dataclasses.replace(CALM)) as engine:
         # slots for one: a slot that stays with a stalled stream would show
         replica = {"kind": "external", "url": engine.url, "slots": 1, "engine": name}
-        target = servers.start(pool_settings({"watchdog": {"idle_ms": 500}}, replica))
+        target = servers.start(pool_settings({"watchdog": {"idle_ms": IDLE_MS}}, replica))
         client = Client(target.url, token=target.token, history=History())
         yield engine, client
         client.close()
