@@ -53,13 +53,23 @@ def test_the_same_chain_is_given_to_machines() -> None:
     [
         pytest.param(["trace", "ORCH-3026", "--html", "x"], 2, "give an ID, or", id="both"),
         pytest.param(["trace", "ORCH-9999"], 2, "no specification states", id="no such id"),
-        pytest.param(["trace", "OC-TEST-7025"], 1, "OC-TEST-7025", id="without a check"),
     ],
 )
 def test_wrong_use_says_what_to_do(arguments: list[str], code: int, said: str) -> None:
     result = CliRunner().invoke(app, arguments)
 
     assert (code, True) == (result.exit_code, said in result.output)
+
+
+@pytest.mark.req("OC-TEST-7092")
+@pytest.mark.parametrize(("tests", "code"), [pytest.param([], 1, id="none"), pytest.param(["t.py::test"], 0, id="one")])
+def test_a_requirement_that_no_check_names_fails(monkeypatch: pytest.MonkeyPatch, tests: list[str], code: int) -> None:
+    planted = {**trace.load()["ORCH-3026"], "id": "ORCH-9998", "scenarios": [], "tests": tests}
+    monkeypatch.setattr(trace, "load", lambda: {"ORCH-9998": planted})
+
+    result = CliRunner().invoke(app, ["trace", "ORCH-9998"])
+
+    assert (code, True) == (result.exit_code, "ORCH-9998" in result.output)
 
 
 @pytest.mark.req("OC-TEST-7096")
