@@ -12,7 +12,7 @@ from determinism.siblings import Siblings
 from harness.client import Client, fresh_id
 from harness.engines.direct import DirectEngine, EngineDoesNotTellError
 from harness.history import History, Stream
-from harness.outcome import HangError, LateError
+from harness.outcome import UNMET
 from harness.service import Service
 from harness.target import Target
 
@@ -112,7 +112,7 @@ class Orchestrated:
         why = ""
         try:
             self._client.read_to_end([reader for reader in streams if reader is not None], deadline_ms=DECODE_MS)
-        except (HangError, LateError) as error:
+        except UNMET as error:
             why = str(error)
         return [
             Undecoded(case, under, refusal or why)

@@ -181,7 +181,9 @@ class Client:
         for reader in ready:
             reader.pump()
 
-    def wait_until(self, condition: Callable[[], T], *, deadline_ms: float, what: str) -> T:
+    def wait_until(
+        self, condition: Callable[[], T], *, deadline_ms: float, what: str, watch: Stopwatch | None = None
+    ) -> T:
         """Read streams until `condition` gives something true, and return that.
 
         A machine that stood still is no deadline that passed: what the harness was late by is not counted, and after
@@ -189,14 +191,15 @@ class Client:
 
         Args:
             what: for the report: what did not come.
+            watch: counts the time; one that begins now by default.
 
         Raises:
             HangError: it did not come by the deadline.
             LateError: it did not come, and the harness was late all the time.
         """
         if value := condition():
-            return value
-        watch, was_over = self._stopwatch(), False
+            return value  # a stopwatch reads the kernel's account of every thread: for this it need not
+        watch, was_over = watch or self._stopwatch(), False
         while not (value := condition()):
             is_over = watch.is_over(deadline_ms)
             if is_over and was_over:

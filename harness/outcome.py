@@ -50,5 +50,9 @@ class HangError(AssertionError):
     """A wait reached its deadline."""
 
 
+UNMET = (HangError, LateError)
+"""What a wait that was not met ends with."""
+
+
 class TooLateError(AssertionError):
     """Something came, and later than it had to."""

@@ -2,9 +2,8 @@
 
 import random
 
-from chaos.clients import Caller
 from chaos.faults.fault import Blow
-from chaos.faults.pools import bring_back
+from chaos.faults.pools import bring_back, drain
 from chaos.scene import Scene
 
 DEADLINE_MS = (0, 1_500)
@@ -18,11 +17,7 @@ class Drain:
 
     def strike(self, scene: Scene, rng: random.Random) -> None:
         """Drain."""
-        caller = Caller(scene, "drain")
-        order = {"deadline_ms": rng.randint(*DEADLINE_MS)}
-        answer = caller.request("POST", f"/v1/pools/{scene.pool_id}/drain", json=order)
-        self._status = answer.status if answer else 0
-        caller.close()
+        self._status = drain(scene, "drain", deadline_ms=rng.randint(*DEADLINE_MS))
 
     def heal(self, scene: Scene) -> Blow:
         """Bring the pool back."""

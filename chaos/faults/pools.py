@@ -1,6 +1,8 @@
-"""A pool on its way back: asked for, and waited for."""
+"""A pool that is drained, and on its way back: asked for, and waited for."""
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 from chaos.clients import Caller
 from chaos.scene import Scene
@@ -10,18 +12,31 @@ READY_MS = 60_000
 LOOK_S = 0.05
 
 
-def wait_ready(scene: Scene, who: str, *, deadline_ms: float = READY_MS) -> bool:
-    """Wait until the pool's health says that it is ready."""
+def drain(scene: Scene, who: str, *, deadline_ms: int) -> int:
+    """Ask for a drain; the status of the answer, 0 where none came."""
+    caller = Caller(scene, who)
+    answer = caller.request("POST", f"/v1/pools/{scene.pool_id}/drain", json={"deadline_ms": deadline_ms})
+    caller.close()
+    return answer.status if answer else 0
+
+
+def wait_health(scene: Scene, who: str, holds: Callable[[Any], bool], *, deadline_ms: float) -> bool:
+    """Wait until the pool's health is as asked for."""
     caller = Caller(scene, who)
     until_ms = now_ms() + deadline_ms
-    is_ready = False
-    while not is_ready and now_ms() < until_ms:
+    is_there = False
+    while not is_there and now_ms() < until_ms:
         answer = caller.request("GET", f"/v1/pools/{scene.pool_id}/health")
-        is_ready = answer is not None and answer.status == 200 and answer.json["ready"] and not answer.json["draining"]
-        if not is_ready:
+        is_there = answer is not None and answer.status == 200 and holds(answer.json)
+        if not is_there:
             time.sleep(LOOK_S)
     caller.close()
-    return is_ready
+    return is_there
+
+
+def wait_ready(scene: Scene, who: str, *, deadline_ms: float = READY_MS) -> bool:
+    """Wait until the pool's health says that it is ready."""
+    return wait_health(scene, who, lambda now: now["ready"] and not now["draining"], deadline_ms=deadline_ms)
 
 
 def bring_back(scene: Scene, who: str, model_ref: str) -> bool:

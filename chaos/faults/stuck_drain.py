@@ -8,13 +8,12 @@ import random
 import signal
 import time
 from contextlib import suppress
+from typing import Any
 
-from chaos.clients import Caller
 from chaos.faults.fault import Blow
 from chaos.faults.pause_process import PauseProcess
-from chaos.faults.pools import bring_back
+from chaos.faults.pools import bring_back, drain, wait_health
 from chaos.scene import Scene
-from harness.history import now_ms
 
 DEADLINE_MS = (200, 800)  # well before the watchdog, which ends a call that stands still, too
 DRAINED_MS = 15_000  # a drain that takes longer is held for ever
@@ -32,16 +31,14 @@ class StuckDrain:
     def strike(self, scene: Scene, rng: random.Random) -> None:
         """Stop an engine that works, drain, and see the end of that."""
         self._catch(scene, rng)
-        caller = Caller(scene, "stuck-drain")
         deadline_ms, at_ms = rng.randint(*DEADLINE_MS), scene.recorder.now()
-        answer = caller.request("POST", f"/v1/pools/{scene.pool_id}/drain", json={"deadline_ms": deadline_ms})
-        self._status = answer.status if answer else 0
+        self._status = drain(scene, "stuck-drain", deadline_ms=deadline_ms)
         if self._status == 202:
-            drained_ms = _drained_ms(scene, caller)
+            is_over = wait_health(scene, "stuck-drain", _is_drained, deadline_ms=DRAINED_MS)
+            drained_ms = scene.recorder.now() if is_over else None
             scene.recorder.add(
                 "drain", at_ms=at_ms, deadline_ms=deadline_ms, drained_ms=drained_ms, stuck=list(self._stuck)
             )
-        caller.close()
 
     def heal(self, scene: Scene) -> Blow:
         """Bring the pool back, on another engine."""
@@ -65,12 +62,5 @@ class StuckDrain:
             time.sleep(LOOK_S)
 
 
-def _drained_ms(scene: Scene, caller: Caller) -> float | None:
-    """When the pool's health said that the drain was over; None = not in time."""
-    until_ms = now_ms() + DRAINED_MS
-    while now_ms() < until_ms:
-        answer = caller.request("GET", f"/v1/pools/{scene.pool_id}/health")
-        if answer is not None and answer.status == 200 and answer.json.get("operation", {}).get("phase") == "drained":
-            return scene.recorder.now()
-        time.sleep(LOOK_S)
-    return None
+def _is_drained(health: Any) -> bool:
+    return bool(health.get("operation", {}).get("phase") == "drained")

@@ -11,9 +11,7 @@ from typing import Any, Literal
 
 from features.steps.world import World
 from harness import raw
-from harness.client import POLL_MS
-from harness.history import now_ms
-from harness.outcome import NotApplicableError
+from harness.outcome import HangError, NotApplicableError
 from harness.stream_reader import StreamReader
 from harness.target import pool_settings
 
@@ -27,8 +25,7 @@ GO_AWAY_TRIES = 20  # a server may be quicker than we are away
 
 def use_failing(world: World, *replicas: dict[str, Any], is_own: bool = False, **pool: Any) -> None:
     """Speak to a server on stand-ins of which some fail; the scenario shows something once each of those has."""
-    if world.servers.replica is not None:
-        raise NotApplicableError("a real engine does not fail on demand")
+    _require_stand_ins(world)
     settings = {"pools": [{**pool, "replicas": [{"kind": "mock", **replica} for replica in replicas]}]}
     if is_own:
         world.use_own(world.servers.start(settings))
@@ -41,8 +38,7 @@ def use_failing(world: World, *replicas: dict[str, Any], is_own: bool = False, *
 
 def use_without_model(world: World) -> None:
     """Speak to a server whose pool names a file that is not there."""
-    if world.servers.replica is not None:
-        raise NotApplicableError("a real engine does not fail on demand")
+    _require_stand_ins(world)
     missing = f"file:{NO_MODEL}"
     target = world.servers.get(pool_settings({"model_ref": missing}, {"kind": "mock"}))
     world.use(target, serving=replace(world.service, model_ref=missing, pool_id="default"))
@@ -81,6 +77,11 @@ def stop(world: World) -> None:
     world.history.expect_fault("the server ran when it was told to stop", lambda: ran)
 
 
+def _require_stand_ins(world: World) -> None:
+    if world.servers.replica is not None:
+        raise NotApplicableError("a real engine does not fail on demand")
+
+
 def _leaves_open(reader: StreamReader, how: Literal["close", "reset"]) -> bool:
     reader.pump()  # the end may be here, unread
     reader.leave(how)
@@ -98,11 +99,9 @@ def _expect_logged(world: World, fault: str, count: int) -> None:
     before = logged()
 
     def has_happened() -> bool:
-        until_ms = now_ms() + LOGGED_MS
-        while logged() < before + count:
-            if now_ms() > until_ms:
-                return False
-            world.client.pump(wait_ms=POLL_MS)
-        return True
+        try:
+            return world.wait(lambda: logged() >= before + count, what=f"{fault} in the log", deadline_ms=LOGGED_MS)
+        except HangError:
+            return False
 
     world.history.expect_fault(f"{fault} of a stand-in, {count} times", has_happened)

@@ -13,7 +13,7 @@ from harness.checks.metrics import Scrape, parse
 from harness.client import Client, fresh_id
 from harness.history import Exchange, History, Stream
 from harness.lateness import Stopwatch, require_within
-from harness.outcome import HangError, LateError, NotTestableError, TooLateError
+from harness.outcome import UNMET, HangError, NotTestableError, TooLateError
 from harness.service import Service
 from harness.stream_reader import StreamReader
 from harness.target import Servers, Target
@@ -187,7 +187,7 @@ class World:
         """
         watch = self.stopwatch()
         try:
-            value = self.wait(condition, what=what, deadline_ms=within_ms)
+            value = self.client.wait_until(condition, deadline_ms=within_ms, what=what, watch=watch)
         except HangError as error:
             raise TooLateError(str(error)) from None
         self.judge(watch, within_ms, what=what, figure=figure)
@@ -232,7 +232,7 @@ class World:
                 for task_id in self.admitted:
                     self.client.request("POST", f"/v1/tasks/{task_id}/cancel")
                 self.wait(self.is_idle, what="the server to be idle after the scenario")
-        except (HangError, LateError, NotTestableError) as error:
+        except (*UNMET, NotTestableError) as error:
             self.notes["tidy"] = str(error)  # the next scenario that needs a slot will say so
         finally:
             self.client.close()

@@ -15,7 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from harness.engines.script import Around, Script
-from harness.engines.wire_format import Asked, JsonAnswer, WireFormat
+from harness.engines.wire_format import AnswersWhole, Asked, JsonAnswer, WireFormat
 
 START_LIMIT_S = 10.0
 BODY_BYTES_MAX = 64 * 2**20  # more than any server in front of it takes
@@ -74,8 +74,7 @@ class StandIn:
         self._last_prompt = asked.prompt
         self._working += 1
         try:
-            whole = self._whole(asked, around)
-            return await self._stream(request, asked, around) if whole is None else whole
+            return await self._completion(request, asked, around)
         finally:
             self._working -= 1
 
@@ -102,10 +101,10 @@ class StandIn:
         self.workload = "completion" if is_over else WORKLOADS.get(body["state"], "completion")
         return _json((200, {}))
 
-    def _whole(self, asked: Asked, around: Around) -> web.Response | None:
-        """The answer in one piece, where that was asked for."""
-        if asked.is_streamed:
-            return None
+    async def _completion(self, request: web.Request, asked: Asked, around: Around) -> web.StreamResponse:
+        """In one piece where that was asked for, else as a stream."""
+        if asked.is_streamed or not isinstance(self.wire, AnswersWhole):
+            return await self._stream(request, asked, around)
         count = self.script.tokens(asked.seed, asked.max_tokens)
         text = "".join(self.script.pieces(asked.prompt, asked.seed, count, around))
         return _json(self.wire.whole(text, count, asked))

@@ -55,9 +55,6 @@ class TgiFormat:
         details = {"finish_reason": "eos_token", "seed": asked.seed, "prefill": [], "tokens": [], **counts}
         return _frame("</s>", count + 1, text, details)
 
-    def whole(self, text: str, count: int, asked: Asked) -> JsonAnswer | None:
-        """None."""
-
     def error(self) -> bytes:
         """The object that it also answers with."""
         return frame({"error": "failed", "error_type": "generation"}, prefix=b"data:")

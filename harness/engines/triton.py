@@ -73,9 +73,6 @@ class TritonFormat:
         """Nothing."""
         return b""
 
-    def whole(self, text: str, count: int, asked: Asked) -> JsonAnswer | None:
-        """None."""
-
     def error(self) -> bytes:
         """A text."""
         return frame({"error": "failed"})

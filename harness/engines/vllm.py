@@ -75,9 +75,6 @@ class VllmFormat:
         """The usage, then the marker."""
         return frame({**HEAD, "choices": [], "usage": _usage(count, asked)}) + DONE
 
-    def whole(self, text: str, count: int, asked: Asked) -> JsonAnswer | None:
-        """None."""
-
     def error(self) -> bytes:
         """What it sends once its engine core is dead."""
         return frame({"error": {"message": "failed", "type": "InternalServerError", "code": 500}}) + DONE

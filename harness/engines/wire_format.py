@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 JsonAnswer = tuple[int, object]  # status and body; a body of None is an empty one
 
@@ -51,11 +51,16 @@ class WireFormat(Protocol):
     def end(self, text: str, count: int, asked: Asked) -> bytes:
         """What follows the last token; empty where nothing does."""
 
-    def whole(self, text: str, count: int, asked: Asked) -> JsonAnswer | None:
-        """The answer in one piece; None where no stand-in of this engine is asked for one."""
-
     def error(self) -> bytes:
         """What the engine sends inside a stream when it fails, up to the stream's end."""
+
+
+@runtime_checkable
+class AnswersWhole(Protocol):
+    """What a format has besides where `asked` tells requests for an answer in one piece."""
+
+    def whole(self, text: str, count: int, asked: Asked) -> JsonAnswer:
+        """That answer."""
 
 
 def frame(value: object, *, prefix: bytes = b"data: ") -> bytes:

@@ -14,7 +14,7 @@ from harness.client import Client, fresh_id
 from harness.engines.direct import TOP, Counters, Decoded, DirectEngine, EngineDoesNotTellError, Step, require_steps
 from harness.haiku.facts import Answer, Asked, Facts, Reread, in_words
 from harness.history import History, now_ms
-from harness.outcome import HangError, LateError
+from harness.outcome import UNMET
 from harness.service import Service
 from harness.target import CannotRunError, Target
 
@@ -68,7 +68,7 @@ def observe(target: Target, engines: Sequence[DirectEngine], *, name: str | None
             asked=asked, answers=tuple(answers), capabilities=capabilities, engine_version=engines[0].version()
         )
         return _asked_directly(_counted(facts, client, engines, server_before, engine_before), engines[0], tell)
-    except (HangError, LateError) as error:
+    except UNMET as error:
         raise CannotRunError(str(error)) from None
     except EngineDoesNotTellError as error:
         raise CannotRunError(f"the engine cannot be asked: {error}") from None
@@ -98,7 +98,7 @@ def _answer(client: Client, service: Service, asked: Asked) -> Answer:
     reader = client.start_stream(str(body["task_id"]))
     try:
         client.read_to_end([reader], deadline_ms=END_MS)
-    except (HangError, LateError) as error:
+    except UNMET as error:
         return Answer(started={}, trouble=str(error))
     stream, last = reader.record, reader.record.terminal
     started = stream.frames[0].payload if stream.frames else None
@@ -134,7 +134,7 @@ def _counted(
 
     try:
         client.wait_until(have_all_moved, deadline_ms=COUNTED_MS, what="the counters")
-    except (HangError, LateError):
+    except UNMET:
         now = _counters(engines)  # they did not come, which is what the checks will say
     after = _scrape(client)
     grown = {n: int(after.total(n) - before.total(n)) for n in ("tokens_in_total", "tokens_out_total")}

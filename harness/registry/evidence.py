@@ -104,9 +104,10 @@ def why_vacuous(*, sent: int, asserted: int, fired: bool | None) -> str | None:
 
 def report(lines: Iterable[Evidence], *, environ: Mapping[str, str] = os.environ) -> None:
     """Append lines to the file of this run, where there is one."""
-    name = environ.get(EVIDENCE_ENV)
+    if not (name := environ.get(EVIDENCE_ENV)):
+        return
     text = "".join(json.dumps(asdict(line), ensure_ascii=False) + "\n" for line in lines)
-    if not name or not text:
+    if not text:
         return
     descriptor = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:

@@ -98,13 +98,21 @@ def test_every_log_line_of_a_task_has_the_contracted_fields_and_no_secret_is_any
     assert PLANTED not in stdout + stderr + metrics
 
 
+REFUSED = 600  # logged with about 150 bytes each: more than a pipe holds, which is 64 KiB
+
+
+def refuse_many(url: str) -> None:
+    """Fill the pipe of the log."""
+    body = json.dumps(task(ctx=1_000_000)).encode()
+    for _ in range(REFUSED):
+        assert 400 == error_of(f"{url}/v1/tasks", body, None)[0]
+
+
 @pytest.mark.req("OC-CORE-1046")
 def test_a_server_whose_log_nobody_reads_goes_on() -> None:
-    """A pipe holds 64 KiB. Refusals are logged with about 150 bytes each, and all are there once somebody reads."""
+    """And all is there once somebody reads."""
     with server() as (process, url):
-        refused = json.dumps(task(ctx=1_000_000)).encode()
-        for _ in range(600):
-            assert 400 == error_of(f"{url}/v1/tasks", refused, None)[0]
+        refuse_many(url)
         body = task()
         call(f"{url}/v1/tasks", body)
         stream = call(f"{url}/v1/tasks/{body['task_id']}/stream")
@@ -114,7 +122,7 @@ def test_a_server_whose_log_nobody_reads_goes_on() -> None:
     events = [json.loads(line)["event"] for line in stderr.splitlines()]
     assert b"event: end" in stream
     assert 65_536 < len(stderr)
-    assert 600 == events.count("task rejected")
+    assert REFUSED == events.count("task rejected")
     assert list(TASK_EVENTS) == [event for event in events if event in TASK_EVENTS]
     assert 0 == process.returncode
 
@@ -122,9 +130,7 @@ def test_a_server_whose_log_nobody_reads_goes_on() -> None:
 @pytest.mark.req("OC-CORE-1046")
 def test_a_server_whose_log_is_never_read_ends_when_it_is_told_to() -> None:
     with server() as (process, url):
-        refused = json.dumps(task(ctx=1_000_000)).encode()
-        for _ in range(600):
-            assert 400 == error_of(f"{url}/v1/tasks", refused, None)[0]
+        refuse_many(url)
         process.send_signal(signal.SIGTERM)
 
         assert 0 == process.wait(timeout=20)

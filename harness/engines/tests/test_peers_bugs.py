@@ -22,7 +22,7 @@ from harness.engines.stand_in import stand_in
 from harness.engines.vllm import VllmFormat
 from harness.history import History
 from harness.lateness import Stopwatch, require_within
-from harness.outcome import HangError
+from harness.outcome import UNMET
 from harness.process import Process
 from harness.target import Servers
 
@@ -136,13 +136,13 @@ def open_upstreams(folder: Path, count: int, plant: str, deadline_ms: float) -> 
         held, before = descriptors(process.pid), engine.requests
         engine.script.stall_at = 1
         ids = [submit(client) for _ in range(count)]
-        with suppress(HangError):
+        with suppress(*UNMET):
             client.wait_until(lambda: engine.requests - before >= count, deadline_ms=deadline_ms, what="streams")
         opened = engine.requests - before
         engine.script.stall_at = None
         for task_id in ids:
             client.request("POST", f"/v1/tasks/{task_id}/cancel")
-        with suppress(HangError):
+        with suppress(*UNMET):
             client.wait_until(lambda: descriptors(process.pid) <= held, deadline_ms=deadline_ms, what="descriptors")
         kept = descriptors(process.pid) - held
         reader = client.start_stream(submit(client))
