@@ -1,7 +1,6 @@
 """A starting pool shows itself in metrics and log, or says what does not come."""
 
 import threading
-from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -14,20 +13,19 @@ from reference_server.telemetry.metrics import Metrics
 
 
 class Disk:
-    """Takes all, or has no room."""
+    """Takes all, or has no room, or stands still."""
 
-    def __init__(self, *, is_full: bool = False) -> None:
-        self.is_full = is_full
+    def __init__(self, *, is_full: bool = False, is_stuck: bool = False) -> None:
+        self.is_full, self.is_stuck = is_full, is_stuck
+        self.written = b""
 
-    def write(self, _data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         """One write."""
+        if self.is_stuck:
+            threading.Event().wait()
         if self.is_full:
             raise OSError(28, "No space left on device")
-
-
-def stuck(_data: bytes) -> None:
-    """A pipe that nobody reads."""
-    threading.Event().wait()
+        self.written += data
 
 
 def of_the_pool() -> Metrics:
@@ -36,31 +34,29 @@ def of_the_pool() -> Metrics:
 
 @pytest.mark.req("ORCH-3049")
 @pytest.mark.parametrize(
-    ("write", "pool_id", "why"),
+    ("disk", "pool_id", "why"),
     [
-        pytest.param(Disk().write, "p", None, id="both-come"),
+        pytest.param(Disk(), "p", None, id="both-come"),
         pytest.param(
-            Disk(is_full=True).write, "p", "the log cannot be written: [Errno 28] No space left on device", id="no-log"
+            Disk(is_full=True), "p", "the log cannot be written: [Errno 28] No space left on device", id="no-log"
         ),
-        pytest.param(stuck, "p", "the log took nothing for 0 s", id="log-stands-still"),
-        pytest.param(Disk().write, "q", "the metrics have no series of pool q", id="no-metrics"),
+        pytest.param(Disk(is_stuck=True), "p", "the log took nothing for 0 s", id="log-stands-still"),
+        pytest.param(Disk(), "q", "the metrics have no series of pool q", id="no-metrics"),
     ],
 )
 async def test_what_does_not_come_is_named(
-    monkeypatch: pytest.MonkeyPatch, write: Callable[[bytes], None], pool_id: str, why: str | None
+    monkeypatch: pytest.MonkeyPatch, disk: Disk, pool_id: str, why: str | None
 ) -> None:
-    lines, events = Lines(write), list[str]()
+    lines = Lines(disk.write)
     monkeypatch.setattr("reference_server.telemetry.emission.LINES", lines)
-    monkeypatch.setattr("reference_server.telemetry.emission.LOG_LIMIT_S", 0.1 if write is stuck else 10)
+    monkeypatch.setattr("reference_server.telemetry.emission.LOG_LIMIT_S", 0.1 if disk.is_stuck else 10)
 
-    def info(event: str, **_: object) -> None:
-        events.append(event)
-        lines.msg(event.encode())
-
-    monkeypatch.setattr("structlog.get_logger", lambda: SimpleNamespace(info=info))
+    monkeypatch.setattr(
+        "structlog.get_logger", lambda: SimpleNamespace(info=lambda event, **_: lines.msg(event.encode()))
+    )
 
     assert why == await why_not_emitted(of_the_pool(), pool_id, "r0")
-    assert events == ([] if pool_id == "q" else ["self-test"])
+    assert (why is None) == (disk.written == b"self-test\n")
 
 
 @pytest.mark.req("ORCH-3049")

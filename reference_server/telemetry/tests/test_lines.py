@@ -48,9 +48,12 @@ async def test_the_lines_of_one_turn_are_one_write_in_their_order() -> None:
 @pytest.mark.req("OC-CORE-1040")
 def test_a_line_outside_the_loop_waits_for_nothing() -> None:
     sink = Sink()
-    Lines(sink).msg(b"{}")
+    lines = Lines(sink)
+    lines.msg(b"{}")
 
     assert sink.is_asked.wait(10)
+    assert lines.flush(10)
+    assert [b"{}\n"] == sink.writes
 
 
 @pytest.mark.req("OC-CORE-1040")
