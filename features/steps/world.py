@@ -162,7 +162,7 @@ class World:
         stream = self.stream(name)
         self.wait(lambda: len(stream.tokens) >= count or stream.end, what=f"{count} tokens", deadline_ms=END_MS)
         if len(stream.tokens) < count:
-            raise NotTestableError(f"the task ended before its token {count}: {stream}")
+            raise NotTestableError(f"the task ended before its token {count}: {stream.told()}")
 
     # ── the server ──
 

@@ -15,6 +15,9 @@ MODEL_NAME = "tiny"
 ENVIRONMENT = {
     "VLLM_TARGET_DEVICE": "cpu",
     "VLLM_CPU_KVCACHE_SPACE": "1",
+    # The worker in the engine core's process: as two they wait for each other without sleeping, take both cores of a
+    # small machine, and the frames of a request stay in the engine core for seconds.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "OMP_NUM_THREADS": "1",  # as for llama-server: threads that wait for each other take a busy machine's time
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
