@@ -25,6 +25,15 @@ Feature: Drain
     Then its stream ends with POOL_UNREADY, retriable
     And the server is idle within 2000 ms
 
+  # T13: and the other pools are not touched by it
+  Scenario: another pool takes no notice of a drain that waits
+    Given a server of its own with two pools
+    And a running task
+    When the pool is drained within 60000 ms
+    And a task is sent to the other pool
+    Then the task of the other pool ends well
+    And its health shows a drain that is draining, with 1 task running
+
   @ORCH-2103 @OC-CTRL-2001
   Scenario: its health says that it drains
     Given a server of its own

@@ -3,13 +3,15 @@
 import json
 from typing import Any
 
-from pytest_bdd import parsers, then, when
+from pytest_bdd import given, parsers, then, when
 
 from features.steps.world import World
-from harness.expect import assert_status
+from harness.expect import assert_ended_well, assert_status
 from harness.history import Origin
+from harness.outcome import NotApplicableError
 
 DONE_MS = 10_000  # for an idle pool to come to its next phase
+OTHER = {"id": "other", "model_ref": "other", "replicas": [{"kind": "mock"}]}
 
 
 def drain(world: World, body: Any, *, pool_id: str | None = None, origin: Origin = "harness") -> None:
@@ -22,6 +24,26 @@ def health(world: World) -> dict[str, Any]:
     """The pool's health now."""
     read: dict[str, Any] = world.client.request("GET", f"/v1/pools/{world.service.pool_id}/health").json
     return read
+
+
+@given("a server of its own with two pools")
+def a_server_with_two_pools(world: World) -> None:
+    if world.servers.replica is not None:
+        raise NotApplicableError("pools on one real engine wait for each other")
+    world.use_own(world.servers.start({"pools": [{"id": "default", "replicas": [{"kind": "mock"}]}, OTHER]}))
+
+
+@when("a task is sent to the other pool")
+def a_task_is_sent_to_the_other(world: World) -> None:
+    world.submit("other", world.body(model_ref=OTHER["model_ref"]))
+
+
+@then("the task of the other pool ends well")
+def the_task_of_the_other_ends_well(world: World) -> None:
+    assert_status(world.answer, 202, req="ORCH-2101")
+    stream = world.read_to_end("other")
+    assert_ended_well(stream)
+    assert OTHER["id"] == stream.of("started")[0].payload["pool_id"], stream
 
 
 @when(parsers.parse("the pool is drained within {deadline_ms:d} ms"))

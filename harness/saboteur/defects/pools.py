@@ -57,6 +57,13 @@ def a_closed_pool_takes_tasks(answer: Answer, request: Request, wire: Wire) -> N
         answer.accept(request)
 
 
+@exchanges("ORCH-2101", "OC-CTRL-2002", at="POST /v1/pools/*/drain")
+def a_drain_is_for_another_pool(request: Request, wire: Wire) -> Exchange:
+    """A drain of one pool drains another one."""
+    request.path = request.path.replace("/pools/default/drain", "/pools/other/drain")
+    yield None
+
+
 @exchanges("OC-CTRL-2002", "ORCH-3033", at="POST /v1/pools/*/drain")
 def a_drain_waits_for_nobody(request: Request, wire: Wire) -> Exchange:
     """A drain ends what runs at once, whatever its deadline."""
