@@ -13,17 +13,16 @@ from chaos.workloads.workload import body
 from harness.checks.metrics import parse
 from harness.history import now_ms, parsed
 
-IDLE_MS = 60_000  # after the faults: restarts of engines, what waits, and what a slow machine adds
 LOOK_S = 0.1
 HOLD_TOKENS = 3_500  # more than any measurement lasts: such a task holds its slot until it is canceled
 READERS = 16
 GONE_MS = 10_000  # for the engines of a server that has ended: it may first ask them to
 
 
-def wait_idle(scene: Scene) -> bool:
+def wait_idle(scene: Scene, within_ms: float) -> bool:
     """Wait until nothing waits and no engine works; whether it came to that."""
     caller = Caller(scene, "wait")
-    until_ms, is_idle = now_ms() + IDLE_MS, False
+    until_ms, is_idle = now_ms() + within_ms, False
     while not is_idle and now_ms() < until_ms:
         answer = caller.request("GET", "/metrics")
         if answer is not None and answer.status == 200:

@@ -39,7 +39,7 @@ def run(options: Options, folder: Path, say: Say) -> Verdict:
     with set_up(options, folder) as scene:
         try:
             _load(scene, options, say)
-            _settle(scene, say)
+            _settle(scene, options, say)
         except CannotRunError as error:
             scene.recorder.add("down", what=str(error), at_ms=scene.recorder.now())
         engines = scene.engines.alive()
@@ -56,7 +56,7 @@ def _load(scene: Scene, options: Options, say: Say) -> None:
     workload = options.workload
     _phase(scene, "warm-up", say)
     measure_capacity(scene, "before", random.Random(f"{options.seed}/before"))
-    wait_idle(scene)
+    wait_idle(scene, options.idle_ms)
     workers = [
         Worker(scene, number, draw_errands(options.seed, number, workload.draw)) for number in range(workload.clients)
     ]
@@ -96,15 +96,15 @@ def deal(scene: Scene, planned: Planned, say: Say) -> None:
     say(f"  {at_ms / 1000:7.2f} s  {name}: {blow.told}")
 
 
-def _settle(scene: Scene, say: Say) -> None:
+def _settle(scene: Scene, options: Options, say: Say) -> None:
     """From the last fault to the last read: nothing is wrong any more, and everything has to show that it is well."""
     _phase(scene, "heal", say)
     scene.front = None
     wait_ready(scene, "heal")
     _phase(scene, "wait", say)
-    wait_idle(scene)
-    measure_capacity(scene, "after", random.Random(f"{scene.recorder.records[0]['seed']}/after"))
-    wait_idle(scene)
+    wait_idle(scene, options.idle_ms)
+    measure_capacity(scene, "after", random.Random(f"{options.seed}/after"))
+    wait_idle(scene, options.idle_ms)
     _phase(scene, "final reads", say)
     read_all(scene)
 

@@ -30,6 +30,7 @@ class Options:
         blows: so many instead of `duration_ms`.
         command: of the server; None = the reference server.
         engine: `supervised`, `attached`, or None: as the faults need it.
+        idle_ms: the longest wait for the server to be idle: for restarts of engines, what waits, and a slow machine.
         repeat: the command line that repeats the run.
     """
 
@@ -40,6 +41,7 @@ class Options:
     blows: int | None = None
     command: tuple[str, ...] | None = None
     engine: str | None = None
+    idle_ms: float = 60_000
     repeat: str = ""
 
     @property

@@ -133,8 +133,9 @@ class Client:
         """`POST /v1/tasks/{id}/cancel`; then mark in every stream of the task what had left the server by then."""
         exchange = self.request("POST", f"/v1/tasks/{task_id}/cancel")
         if exchange.status == 204:
-            until_ms = now_ms() + SETTLE_MS
-            while now_ms() < until_ms:
+            until_ms, is_over = now_ms() + SETTLE_MS, False
+            while not is_over:
+                is_over = now_ms() >= until_ms  # a look after that, too: the harness may have slept all the time
                 self.pump(wait_ms=POLL_MS)
             for stream in self.history.streams:
                 if stream.task_id == task_id and stream.frames_at_cancel is None:

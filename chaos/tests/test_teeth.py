@@ -1,5 +1,6 @@
 """The suite bites: a good server passes, and each bad one is caught by the rule that is meant for it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from harness import leftovers
 
 SEED = 20_261_124
 DURATION_MS = 1_500
+IDLE_MS = 20_000  # some bad servers are never idle again
 QUIET = ("inversion", "cancel-storm")
 
 CASES: dict[str, tuple[str, tuple[str, ...], set[str]]] = {
@@ -53,13 +55,13 @@ def options(defect: str, workload: str, faults: tuple[str, ...]) -> Options:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @pytest.mark.req("OC-TEST-7006", "OC-TEST-7052", "OC-TEST-7054")
 @pytest.mark.parametrize("defect", CASES)
 def test_a_bad_server_is_caught_and_the_finding_repeats_from_a_short_file(tmp_path: Path, defect: str) -> None:
     workload, faults, expected = CASES[defect]
     with leftovers.watched() as left:
-        verdict = run(options(defect, workload, faults), tmp_path, lambda _: None)
+        verdict = run(replace(options(defect, workload, faults), idle_ms=IDLE_MS), tmp_path, lambda _: None)
 
     assert ("no_orphan_engines" in expected) == bool(left)
     found = {finding.rule: finding for finding in verdict.findings}
@@ -77,7 +79,7 @@ def test_a_bad_server_is_caught_and_the_finding_repeats_from_a_short_file(tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @pytest.mark.req("OC-TEST-7006")
 def test_the_good_server_passes_when_it_is_started_in_the_same_way(tmp_path: Path) -> None:
     verdict = run(options("harmless", "lanes", QUIET), tmp_path, lambda _: None)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 
@@ -185,19 +186,24 @@ def test_a_reader_that_leaves_is_gone_for_the_server(how: str) -> None:
 TOKEN = chunk(b'event: token\ndata: {"t":"x","i":0}\n\n')
 
 
-@pytest.mark.req("ORCH-3026", "OC-TEST-7006")
+@pytest.mark.req("ORCH-3026", "OC-TEST-7006", "OC-TEST-7034")
+@pytest.mark.parametrize("stands_still", [False, True])
 @pytest.mark.parametrize(
     ("before", "after"),
     [pytest.param(3, 0, id="all-before"), pytest.param(3, 2, id="two-after"), pytest.param(0, 1, id="one-after")],
 )
-def test_frames_that_left_before_the_cancel_was_answered_are_told_from_later_ones(before: int, after: int) -> None:
-    """The reader has read nothing of them when it cancels: no clock of its own could tell."""
-    canceled, released = threading.Event(), threading.Event()
+def test_frames_that_left_before_the_cancel_was_answered_are_told_from_later_ones(
+    monkeypatch: pytest.MonkeyPatch, *, before: int, after: int, stands_still: bool
+) -> None:
+    """The reader has read nothing of them when it cancels: no clock of its own could tell, and it may jump."""
+    asked, sent, released = threading.Event(), threading.Event(), threading.Event()
 
     def stream(sock: socket.socket, head: bytes) -> None:
-        sock.sendall(EVENT_STREAM + TOKEN * before)
+        sock.sendall(EVENT_STREAM)
         threading.Thread(target=cancel, daemon=True).start()
-        canceled.wait(5)
+        asked.wait(5)
+        sock.sendall(TOKEN * before)
+        sent.set()
         released.wait(5)
         sock.sendall(TOKEN * after + END)
 
@@ -207,14 +213,18 @@ def test_frames_that_left_before_the_cancel_was_answered_are_told_from_later_one
         sock, _ = listener.accept()
         with sock:
             sock.recv(65536)
+            asked.set()
+            sent.wait(5)
             sock.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
-            canceled.set()
 
     with speaking_to(stream) as (client, _), listener:
         reader = client.open_stream("t")
         on_other_port = Client(f"http://127.0.0.1:{listener.getsockname()[1]}", token=None, history=client.history)
         on_other_port.readers = client.readers
+        if stands_still:
+            monkeypatch.setattr("harness.client.now_ms", count(step=1_000).__next__)
         on_other_port.cancel("t")
+        monkeypatch.undo()
         released.set()
         client.read_to_end([reader], deadline_ms=2_000)
         on_other_port.close()
