@@ -184,7 +184,8 @@ class Facts:
         return sorted(r["at_ms"] for r in self.of("life") if r["event"] == "killed")
 
     def _take_exchanges(self) -> None:
-        for exchange in self.exchanges:
+        """As they were sent: a client writes its errand down at the end, after another's cancel of its task."""
+        for exchange in sorted(self.exchanges, key=lambda exchange: exchange.sent_ms):
             parts = exchange.path.split("/")
             if (exchange.method, exchange.path) == ("POST", "/v1/tasks"):
                 body = parsed(exchange.request_body)

@@ -323,6 +323,16 @@ def test_a_server_error_that_a_fault_explains_is_none(tell: Tell, fault: str) ->
     assert [] == list(ends.server_errors_have_a_cause(Facts(story(tell, faults=[fault]).records)))
 
 
+def test_a_cancel_explains_its_end_though_it_was_written_down_before_the_submission() -> None:
+    """A client writes its errand down at the end of it, and who cancels its task meanwhile is earlier."""
+    made = Story.of()
+    made.exchange("POST", f"/v1/tasks/{name(1)}/cancel", 50, status=204)
+    made.submit(1, 0)
+    made.failed(1, 60, "CANCELED")
+
+    assert [] == list(ends.ends_have_a_cause(Facts(made.records)))
+
+
 @pytest.mark.req("OC-TEST-7006")
 def test_every_rule_has_a_broken_history() -> None:
     assert {rule.__name__ for rule in RULES} == {rule.__name__ for rule, _, _ in BAD}
