@@ -56,6 +56,20 @@ Feature: Disconnects
       | running   | close |
       | running   | reset |
 
+  @disturbs @stand_in @OC-CORE-1017
+  Scenario Outline: nothing is left behind by a reader that leaves after the last token
+    Given a server whose engine does not end a task of 5 tokens
+    And a task of 5 tokens that wants to be canceled on disconnect
+    And a reader of it that has all its 5 tokens
+    When the reader leaves by <how>
+    Then its state is canceled within 1000 ms
+    And the server is idle within 1000 ms
+
+    Examples:
+      | how   |
+      | close |
+      | reset |
+
   @disturbs @ORCH-2010 @OC-CORE-1017
   Scenario: a reader that leaves disturbs no other reader
     Given a running task of 160 tokens

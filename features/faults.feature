@@ -30,6 +30,30 @@ Feature: Engine faults
     And 2 replicas have started it
     And its answer tells the error of the stream
 
+  # T2: SGLang #25811, where requests that an engine refused opened its breaker
+  @OC-POOL-3014
+  Scenario: an engine that refuses a hundred tasks is given the next one
+    Given a server of its own whose engine refuses the first 100 tasks
+    When 100 tasks are submitted, each after the end of the one before
+    Then each task before it ended with INVALID_PARAMS
+    And a task of 4 tokens still ends well
+
+  @OC-CORE-1048 @OC-POOL-3014
+  Scenario: an engine that has no room is asked again
+    Given a server of its own whose engine has no room for the first 4 tasks
+    When a task of 20 tokens is submitted
+    And its stream is read to the end
+    Then it ended well with 20 tokens
+    And its first token came at least 1500 ms after it was submitted
+
+  @OC-CORE-1048 @ORCH-2006
+  Scenario: a task that its engine never has room for is told so, and the next one is served
+    Given a server of its own whose engine has no room for the first 6 tasks
+    When a task of 20 tokens is submitted
+    And its stream is read to the end
+    Then it ended with REPLICA_EXHAUSTED, retriable, after 0 tokens
+    And a task of 4 tokens still ends well
+
   @ORCH-2006 @OC-CTRL-2030 @OC-CTRL-2032 @ORCH-2009
   Scenario: a task that every replica failed is told so, and the next one is served
     Given a server whose engine fails after 5 tokens

@@ -41,6 +41,7 @@ class MockEngine(msgspec.Struct, tag="mock", tag_field="kind", frozen=True, forb
         die_after_tokens, stall_after_tokens: fault injection; the stream is lost or stands still after so many tokens.
         fail_after_tokens: the engine answers a task, not its self-test or a probe, with an error of its own.
         defect_after_tokens: its adapter has a defect.
+        busy_requests, refused_requests: it has no room for the first so many tasks, or refuses them as wrong.
     """
 
     slots: Positive = 4
@@ -54,6 +55,8 @@ class MockEngine(msgspec.Struct, tag="mock", tag_field="kind", frozen=True, forb
     stall_after_tokens: NonNegative | None = None
     fail_after_tokens: NonNegative | None = None
     defect_after_tokens: NonNegative | None = None
+    busy_requests: NonNegative = 0
+    refused_requests: NonNegative = 0
 
 
 class ExternalEngine(

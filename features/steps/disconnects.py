@@ -22,6 +22,17 @@ def a_task_to_cancel(world: World, when: str) -> None:
     _a_task(world, when, world.long_body(on_disconnect="cancel"))
 
 
+@given(parsers.parse("a task of {tokens:d} tokens that wants to be canceled on disconnect"))
+def a_steady_task_to_cancel(world: World, tokens: int) -> None:
+    _a_task(world, "finishing", world.steady_body(tokens, on_disconnect="cancel"))
+
+
+@given(parsers.parse("a reader of it that has all its {tokens:d} tokens"))
+def a_reader_that_has_all(world: World, tokens: int) -> None:
+    world.open("task")
+    world.wait_tokens("task", tokens)
+
+
 @when(parsers.parse("the reader leaves by {how}"))
 def the_reader_leaves(world: World, how: Literal["close", "reset"]) -> None:
     if world.notes.get("when") == "running":

@@ -15,7 +15,10 @@ from harness.outcome import HangError, NotApplicableError
 from harness.stream_reader import StreamReader
 from harness.target import pool_settings
 
-FAULTS = ("die_after_tokens", "fail_after_tokens", "stall_after_tokens", "defect_after_tokens")
+FAULTS = (
+    *("die_after_tokens", "fail_after_tokens", "stall_after_tokens", "defect_after_tokens"),
+    *("busy_requests", "refused_requests"),
+)
 """What a stand-in can be told to do wrong."""
 
 NO_MODEL = Path("/nowhere/model.gguf")

@@ -23,6 +23,27 @@ def a_server_whose_engine_fails_all(world: World) -> None:
     faults.use_failing(world, {"fail_after_tokens": 0}, is_own=True)
 
 
+@given(parsers.parse("a server of its own whose engine refuses the first {count:d} tasks"))
+def a_server_whose_engine_refuses(world: World, count: int) -> None:
+    """As an error of theirs, which says nothing against the engine."""
+    faults.use_failing(world, {"refused_requests": count}, is_own=True)
+
+
+@given(parsers.parse("a server of its own whose engine has no room for the first {count:d} tasks"))
+def a_server_whose_engine_has_no_room(world: World, count: int) -> None:
+    """As often as it is asked: the same task may come again."""
+    faults.use_failing(world, {"busy_requests": count}, is_own=True)
+
+
+@when(parsers.parse("{count:d} tasks are submitted, each after the end of the one before"))
+def so_many_are_submitted(world: World, count: int) -> None:
+    for number in range(count):
+        if (answer := world.submit(f"failed {number}", world.body())).status != 202:
+            wanted = "a pool that is told nothing by errors of its tasks"
+            raise ViolationError([Violation("OC-POOL-3014", wanted, f"task {number + 1} was refused", str(answer))])
+        world.read_to_end(f"failed {number}")
+
+
 @when("tasks are submitted, each after the end of the one before, until one is refused")
 def until_one_is_refused(world: World) -> None:
     for number in range(FAILURES_BOUND):
@@ -39,6 +60,14 @@ def each_before_ended_with(world: World, code: str) -> None:
     assert streams, "the first task was refused"
     for stream in streams:
         assert_ended_with(stream, code)
+
+
+@then(parsers.parse("its first token came at least {wait_ms:d} ms after it was submitted"))
+def its_first_token_came_late(world: World, wait_ms: int) -> None:
+    """What the harness is late by only adds to it."""
+    took_ms = world.stream("task").tokens[0].at_ms - world.answer.sent_ms
+    if took_ms < wait_ms:
+        raise ViolationError([Violation("OC-CORE-1048", f"{wait_ms} ms or more", f"{took_ms:.0f} ms")])
 
 
 @then("the pool is not ready, and its health says why")

@@ -120,6 +120,12 @@ def a_server_whose_engine_stands_still(world: World, tokens: int) -> None:
     faults.use_failing(world, {"stall_after_tokens": tokens}, watchdog={"idle_ms": 200})
 
 
+@given(parsers.parse("a server whose engine does not end a task of {tokens:d} tokens"))
+def a_server_whose_engine_does_not_end(world: World, tokens: int) -> None:
+    """It sends them all, and holds the connection; the watchdog is far off."""
+    faults.use_failing(world, {"stall_after_tokens": tokens})
+
+
 @given(parsers.parse("a server whose tasks may run {wall_ms:d} ms"))
 def a_server_with_a_wall_time(world: World, wall_ms: int) -> None:
     if world.servers.replica is not None:

@@ -19,7 +19,9 @@ BREAKS = {"go_away", "leave", "reset_when_closed", "terminate", "kill", "killpg"
 """What ends a connection or a process."""
 
 SCHEMA = json.loads(files("contracts").joinpath("config", "schema.json").read_text(encoding="utf-8"))
-SETTINGS = {name for name in SCHEMA["$defs"]["MockEngine"]["properties"] if name.endswith("_after_tokens")}
+SETTINGS = {
+    name for name in SCHEMA["$defs"]["MockEngine"]["properties"] if name.endswith(("_after_tokens", "_requests"))
+}
 
 PLUGIN = ("-p", "harness.pytest_plugin", "-p", "no:cacheprovider", "--import-mode=importlib")
 

@@ -20,6 +20,7 @@ from reference_server.config import MockEngine
 from reference_server.domain.replica import ReplicaFacts
 from reference_server.engines.base import (
     Completion,
+    EngineBusyError,
     EngineEvent,
     EngineFaultError,
     EngineLostError,
@@ -69,6 +70,7 @@ class Mock:
         self._started_s = time.monotonic()
         self._slots = asyncio.Semaphore(settings.slots)
         self.active: set[str] = set()
+        self._asked = 0
         self._faults = (settings.die_after_tokens, settings.stall_after_tokens, settings.defect_after_tokens)
 
     async def readiness(self) -> Readiness:
@@ -119,6 +121,7 @@ class Mock:
 
     async def complete(self, request: Completion, took: Took | None = None) -> AsyncGenerator[EngineEvent, None]:
         """Send `max_tokens` pieces, paced by the clock; more requests than slots wait, as llama-server has it."""
+        self._refuse(request)
         async with self._slots:
             self.active.add(request.task_id)
             try:
@@ -148,11 +151,22 @@ class Mock:
         """There is nothing to close: streams end with their tasks."""
         self.active.clear()
 
+    def _refuse(self, request: Completion) -> None:
+        """The first tasks, as often as the settings ask."""
+        if not _is_task(request):
+            return
+        self._asked += 1
+        if self._asked <= self._settings.busy_requests:
+            _tell("busy_requests")
+            raise EngineBusyError("429 mock_busy, as its settings ask")
+        if self._asked <= self._settings.refused_requests:
+            _tell("refused_requests")
+            raise EngineRefusedError("400 mock_refused, as its settings ask", status=400)
+
     async def _paced(self, request: Completion) -> AsyncGenerator[EngineEvent, None]:
         settings, total = self._settings, request.max_tokens
         pieces = _Pieces(f"{self._model_ref}\0{request.prompt}", request.seed)
-        is_task = not request.task_id.startswith(("preload-", "probe-"))
-        fail_after = settings.fail_after_tokens if is_task else None
+        fail_after = settings.fail_after_tokens if _is_task(request) else None
         faults = [tokens for tokens in (*self._faults, fail_after) if tokens is not None]
         loop = asyncio.get_running_loop()
         start_s, sent = loop.time(), 0
@@ -177,6 +191,11 @@ class Mock:
             if sent < total:
                 await asyncio.sleep(max(BATCH_S, settings.token_ms / 1000))
         yield Finished(finish_reason="length", tokens_in=await self.count_tokens(request.prompt), tokens_out=total)
+
+
+def _is_task(request: Completion) -> bool:
+    """No self-test, and no probe."""
+    return not request.task_id.startswith(("preload-", "probe-"))
 
 
 def _tell(fault: str) -> None:

@@ -36,6 +36,7 @@ from reference_server.engines.base import (
 )
 from reference_server.runtime.clock import now_ms
 
+BUSY_PAUSES_S = (0.1, 0.2, 0.4, 0.8, 1.6)  # before an engine that has no room is asked again (OC-CORE-1048)
 CONFIRM_PAUSE_S = 0.25  # between questions to an engine that has not confirmed a stop in time
 
 log = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ class TaskRunner:
         if not await self._durable():
             return self._failure("INTERNAL", "the journal cannot be written", retriable=False)
         try:
-            await self._decode()
+            await self._decode_once_there_is_room()
         except TranscriptClosedError:
             return None  # the task was ended while this read was on its way
         except TranscriptFullError:
@@ -113,6 +114,19 @@ class TaskRunner:
             log.exception("defect while decoding")
             return self._failure("INTERNAL", "a defect of the server; see its log", retriable=False)
         return None
+
+    async def _decode_once_there_is_room(self) -> None:
+        """Back off from an engine that others have filled, unless another replica could try (OC-CORE-1048)."""
+        for pause_s in BUSY_PAUSES_S:
+            try:
+                return await self._decode()
+            except EngineBusyError as error:
+                if self.task.first_token_ms is not None or self._core.can_go_on(self.task):
+                    raise
+                log.warning("the engine has no room; task %s comes again in %.1f s: %s", self.task.id, pause_s, error)
+            self.last_event_ms = now_ms()
+            await asyncio.sleep(pause_s)
+        return await self._decode()
 
     async def _decode(self) -> None:
         if self.task.request.workload == "completion":

@@ -114,6 +114,10 @@ def pieces(stream: Stream) -> list[str]:
 def test_stand_in_a_fault_ends_its_task_and_the_pool_serves_on(served: tuple[StandIn, Client], fault: str) -> None:
     engine, client = served
     changes, code, tokens = FAULTS[fault]
+    if fault == "still-loading" and isinstance(engine.wire, VllmFormat):
+        code = (
+            "WORKER_RESET"  # so vLLM answers once its engine is dead, which its health tells while the task backs off
+        )
     wait_ready(client)
 
     behave(engine, **changes)

@@ -8,6 +8,7 @@ from harness.saboteur.message import Answer, Request
 HEALTH = "GET /v1/pools/*/health"
 CAPABILITIES = "GET /v1/capabilities"
 TASKS = "POST /v1/tasks"
+REFUSED_TASKS = 50  # more than other scenarios send to one server
 
 
 @answers("ORCH-2103", "OC-CTRL-2001", at=HEALTH)
@@ -176,6 +177,17 @@ def slots_are_declared_in_vain(answer: Answer, request: Request, wire: Wire) -> 
     """A task on a slot that capabilities declare does not run."""
     if (answer.json or {}).get("state") == "running":
         answer.set(state="failed", error={"code": "REPLICA_EXHAUSTED", "message": "planted"})
+
+
+@answers("OC-POOL-3014", at=TASKS)
+def refused_tasks_are_an_outage(answer: Answer, request: Request, wire: Wire) -> None:
+    """After many tasks that an engine refused its pool is said to be unavailable."""
+    if answer.status == 202 and wire.count("tasks") >= REFUSED_TASKS:
+        answer.become(
+            503, {"code": "POOL_UNAVAILABLE", "message": "planted", "retriable": True, "retry_after_ms": 1_000}
+        )
+        answer.put("Retry-After", "1")
+        answer.put("X-Backoff-Ms", "1000")
 
 
 @answers("OC-ADAPT-5012", "ORCH-3058", at=CAPABILITIES)

@@ -1,5 +1,6 @@
 """Streams: frames that are missing, doubled, swapped, late or wrong."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ from harness.saboteur.defect import Stream, frames
 from harness.saboteur.message import Frame
 
 BURST_FRAMES, BURST_MS = 4, 150.0  # longer than a busy machine is late between tokens
+ROOM_S = 1.0  # shorter than a task waits for an engine that has no room at first
 
 
 @frames("OC-CTRL-2022")
@@ -214,7 +216,20 @@ def one_failed_replica_is_the_end(frame: Frame, stream: Stream) -> Iterator[Fram
         yield replace(frame, event="error", data="{}").having(**error)
 
 
-@frames("OC-CORE-1018", "ORCH-2006")
+@frames("OC-CORE-1048")
+def no_room_is_the_end(frame: Frame, stream: Stream) -> Iterator[Frame]:
+    """A task whose engine has no room at first is failed, and not sent to it again."""
+    start_s = stream.memory.setdefault("start_s", time.monotonic())
+    is_over = stream.memory.setdefault("over", False)
+    stream.memory["over"] = is_over or (frame.event == "token" and time.monotonic() - start_s > ROOM_S)
+    if not stream.memory["over"]:
+        yield frame
+    elif not is_over:
+        error = {"code": "REPLICA_EXHAUSTED", "message": "planted", "retriable": True}
+        yield replace(frame, event="error", data="{}").having(**error)
+
+
+@frames("OC-CORE-1018", "OC-CORE-1048", "ORCH-2006")
 def all_have_failed_is_a_crash(frame: Frame, stream: Stream) -> Iterator[Frame]:
     """A task that every replica failed tells another code."""
     yield frame.having(code="WORKER_RESET") if frame.payload.get("code") == "REPLICA_EXHAUSTED" else frame

@@ -8,7 +8,15 @@ import msgspec
 import pytest
 
 from reference_server.config import MockEngine
-from reference_server.engines.base import Completion, EngineError, EngineLostError, Finished, Tokens
+from reference_server.engines.base import (
+    Completion,
+    EngineBusyError,
+    EngineError,
+    EngineLostError,
+    EngineRefusedError,
+    Finished,
+    Tokens,
+)
 from reference_server.engines.mock import VERSION, Mock
 
 FAST = MockEngine(token_ms=0, prompt_ms=0)
@@ -80,6 +88,22 @@ async def test_it_tells_each_fault_as_it_injects_it_and_no_other(fault: str, cap
             await pieces(Mock(settings))
 
     assert [f"fault injected: {fault}"] == caplog.messages
+
+
+@pytest.mark.req("ORCH-3058", "OC-TEST-7036")
+@pytest.mark.parametrize(
+    ("fault", "error"), [("busy_requests", EngineBusyError), ("refused_requests", EngineRefusedError)]
+)
+async def test_it_refuses_as_many_tasks_as_it_is_told_to_and_tells_each(
+    fault: str, error: type[EngineError], caplog: pytest.LogCaptureFixture
+) -> None:
+    mock = Mock(msgspec.structs.replace(FAST, **{fault: 2}))
+    for _ in range(2):
+        with pytest.raises(error):
+            await pieces(mock)
+
+    assert 64 == len(await pieces(mock))
+    assert [f"fault injected: {fault}"] * 2 == caplog.messages
 
 
 @pytest.mark.req("ORCH-3020", "ORCH-3058")

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 
@@ -308,9 +309,10 @@ async def test_an_engine_that_only_answers_errors_trips_its_breaker_until_one_pr
     ],
 )
 async def test_of_a_hundred_errors_of_the_engine_only_faults_open_its_breaker(
-    error: Exception, code: str, state: str
+    error: Exception, code: str, state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """T2: SGLang #25811."""
+    monkeypatch.setattr(task_runner, "BUSY_PAUSES_S", ())
     engine = Failing(error)
     async with running(lambda: engine) as subject:
         replica = subject.core.pools["p"].replicas["r0"]
@@ -319,6 +321,54 @@ async def test_of_a_hundred_errors_of_the_engine_only_faults_open_its_breaker(
 
         assert (code, state) == (codes[-1], replica.state)
         assert state == "tripped" or {code} == set(codes)
+
+
+@pytest.mark.req("OC-CORE-1048")
+@pytest.mark.parametrize(("busy", "state", "asked"), [(5, "ended", 6), (6, "failed", 6)])
+async def test_an_engine_without_room_is_asked_again_after_pauses_that_double(
+    busy: int, state: str, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses_s = [pause_s / 20 for pause_s in task_runner.BUSY_PAUSES_S]
+    assert [100, 200, 400, 800, 1_600] == [round(20_000 * pause_s) for pause_s in pauses_s]
+    monkeypatch.setattr(task_runner, "BUSY_PAUSES_S", pauses_s)
+    engine = Full(busy)
+    async with running(lambda: engine) as subject:
+        task = await ended(subject, await subject.submit(request(max_tokens=3)))
+
+        gaps_s = [later - earlier for earlier, later in pairwise(engine.asked_s)]
+        assert (state, asked) == (task.state, len(engine.asked_s))
+        assert all(gap_s >= pause_s * 0.9 for gap_s, pause_s in zip(gaps_s, pauses_s, strict=True)), gaps_s
+        assert 0 == subject.running_on(subject.core.pools["p"])
+
+
+@pytest.mark.req("OC-CORE-1048", "ORCH-3026", "OC-CORE-1014")
+async def test_a_cancel_ends_the_wait_for_an_engine_without_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_runner, "BUSY_PAUSES_S", (3_600.0,))
+    engine = Full(1)
+    async with running(lambda: engine) as subject:
+        task = await subject.submit(request("a"))
+        await until(lambda: engine.asked_s)
+        await turns()
+        assert ("running", 1) == (task.state, subject.running_on(subject.core.pools["p"]))
+
+        await subject.cancel(task.id)
+
+        assert "canceled" == (await ended(subject, task)).state
+        assert "ended" == (await ended(subject, await subject.submit(request("b")))).state
+
+
+class Full(Mock):
+    """A mock that has no room for the first so many tasks, and knows when it was asked."""
+
+    def __init__(self, busy: int) -> None:
+        super().__init__(MockEngine(slots=1, token_ms=0, prompt_ms=0, busy_requests=busy))
+        self.asked_s: list[float] = []
+
+    async def complete(self, request: Completion, took: Took | None = None) -> AsyncGenerator[EngineEvent, None]:
+        if not request.task_id.startswith("preload"):
+            self.asked_s.append(time.monotonic())
+        async for event in super().complete(request):
+            yield event
 
 
 async def code_of(subject: Orchestrator, asked: TaskRequest) -> str | None:
