@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,28 @@ def shown(events: list[dict[str, Any]], *, code: int, log: str = "") -> str:
         report.take(event)
     report.close(code, log)
     return out.getvalue()
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_bar_moves_on_a_terminal_and_nowhere_else(is_terminal: bool) -> None:
+    """A run has four scenarios; what is drawn is asked for, not waited for."""
+    out = io.StringIO()
+    report = ConsoleReport(Console(file=out, width=200, force_terminal=is_terminal, color_system=None), options=OPTIONS)
+    drawn = []
+    for event in EVENTS[:5]:
+        report.take(event)
+        report._progress.refresh()
+        drawn.append(out.getvalue())
+        out.seek(0)
+        out.truncate()
+    report.close(1, "")
+
+    bars = [(re.findall(r"\b\d/4\b", text) or [""])[-1] for text in drawn]
+    names = ["Queue [1]: test_a" in text for text in drawn]
+    if is_terminal:
+        assert (["0/4", "0/4", "0/4", "1/4", "2/4"], [False, False, True, True, True]) == (bars, names)
+    else:
+        assert ([""] * 5, [False] * 5) == (bars, names)
 
 
 def test_events_become_a_result() -> None:
