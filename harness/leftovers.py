@@ -25,6 +25,7 @@ TEST_ENV = "PYTEST_CURRENT_TEST"  # pytest's own: which test ran when a process 
 
 LEAVE_S = 5.0  # for what is about to end: an engine whose server has just gone, a browser's helper
 KILL_S = 5.0  # the kernel takes a killed process away at once; longer means that it hangs in a device
+EXEC_S = 1.0  # from a program to its arguments: its loader is read from the disk meanwhile
 COMMAND_MAX = 300  # characters of a command line that are shown
 
 
@@ -135,6 +136,9 @@ def _held(mark: str) -> Iterator[list[_Held]]:
 
 
 def _told(entry: Path, mark: str) -> LeftBehind | None:
+    until = time.monotonic() + EXEC_S
+    while _is_in_exec(entry) and time.monotonic() < until:
+        time.sleep(0.001)
     pairs = (line.partition(b"=") for line in (entry / "environ").read_bytes().split(b"\0"))
     environ = {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, _, value in pairs}
     if mark not in environ.get(MARK_ENV, "").split():
@@ -143,6 +147,15 @@ def _told(entry: Path, mark: str) -> LeftBehind | None:
     command = shlex.join(words)
     shown = command if len(command) <= COMMAND_MAX else command[:COMMAND_MAX] + "…"
     return LeftBehind(int(entry.name), shown, environ.get(TEST_ENV, ""))
+
+
+def _is_in_exec(entry: Path) -> bool:
+    """The program is there, and the kernel shows neither its arguments nor its environment yet.
+
+    Whoever started it has been told already that it runs. A kernel thread and a zombie have no program, and no program
+    is without arguments.
+    """
+    return not (entry / "cmdline").read_bytes() and bool((entry / "exe").readlink())
 
 
 def _running(held: Sequence[_Held], until: float) -> list[_Held]:

@@ -3,7 +3,9 @@
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +52,36 @@ def start() -> Iterator[Starter]:
     for one in started:
         one.kill()
         one.wait()
+
+
+@pytest.mark.req("OC-TEST-7046")
+def test_who_has_started_a_moment_ago_is_found(start: Starter) -> None:
+    """A process is told to run before its environment can be read: in about a third of these."""
+    for number in range(30):
+        started = start(f"own-{number}", SLEEP_S)
+        assert [started.pid] == [one.pid for one in leftovers.end(f"own-{number}")], number
+
+
+@pytest.mark.req("OC-TEST-7046")
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_program_that_has_no_arguments_yet_is_looked_at_again_but_not_for_ever(
+    shown: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = tmp_path / "7"
+    entry.mkdir()
+    entry.joinpath("exe").symlink_to(SLEEP)
+    entry.joinpath("cmdline").touch()
+    entry.joinpath("environ").touch()
+
+    def goes_on(_: float) -> None:
+        if shown:
+            entry.joinpath("environ").write_bytes(f"{leftovers.MARK_ENV}=own".encode())
+            entry.joinpath("cmdline").write_bytes(b"sleep")
+
+    monkeypatch.setattr(leftovers, "EXEC_S", 0.05)
+    monkeypatch.setattr(time, "sleep", goes_on)
+
+    assert (leftovers.LeftBehind(7, "sleep") if shown else None) == leftovers._told(entry, "own")
 
 
 @pytest.mark.req("OC-TEST-7046")
