@@ -23,6 +23,7 @@ EXIT_PASS, EXIT_FAIL, EXIT_COULD_NOT_RUN = 0, 1, 3
 JUDGED = frozenset({0, 1})  # pytest's own exit codes: all passed, some failed
 ABSENT = "ABSENT"
 TOLD_LINES = 30  # of a run that came to grief
+SHOWN = 4_000  # characters of the first and of the last part of a failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def soak(root: Path, *, runs: int, arguments: Sequence[str], json_file: Path | N
             if name not in told:
                 told.add(name)
                 say(f"  differs: {name}: {' '.join(seen.verdict for seen in rows)}")
-                say("".join(f"    {seen.message[:2000]}\n" for seen in rows if seen.message).rstrip())
+                say("".join(f"    {_shown(seen.message)}\n" for seen in rows if seen.message).rstrip())
     _report(found, json_file, say)
     return EXIT_FAIL if found.differing() else EXIT_PASS
 
@@ -107,10 +108,15 @@ def read(text: str) -> Mapping[str, Seen]:
 def _seen(case: ET.Element) -> Seen:
     outcomes = [p.get("value") for p in case.iter("property") if p.get("name") == "outcome"]
     troubles = [child for child in case if child.tag in {"failure", "error", "skipped"}]
-    message = "\n".join(child.get("message") or "" for child in troubles)
+    message = "\n".join(f"{child.get('message') or ''}\n{child.text or ''}".strip() for child in troubles)
     kinds = {child.tag for child in troubles}
     plain = Outcome.FAIL if kinds & {"failure", "error"} else Outcome.NOT_APPLICABLE if kinds else Outcome.PASS
     return Seen(outcomes[-1] or str(plain) if outcomes else str(plain), message)
+
+
+def _shown(message: str) -> str:
+    """What it began with and how it ended: a long output says there why it is a failure."""
+    return message if len(message) <= 2 * SHOWN else f"{message[:SHOWN]}\n…\n{message[-SHOWN:]}"
 
 
 def _report(found: Soak, json_file: Path | None, say: Callable[[str], None]) -> None:

@@ -11,7 +11,8 @@ HEAD = "from pathlib import Path\ncount = Path(__file__).with_suffix('.count')\n
 COUNT = "with count.open('a') as out: out.write('x')\n"
 TESTS = {
     "steady": "def test_a(): pass\ndef test_b(): assert 0\n",
-    "flaky": f"{HEAD}{COUNT}def test_a(): assert len(count.read_text()) != 2, 'the second'\n",
+    "flaky": f"{HEAD}{COUNT}def test_a():\n    told = 'the second' + 9_000 * '\\n.' + 'a line of its output'\n"
+    "    assert len(count.read_text()) != 2, told\n",
     "unknown": f"{HEAD}{COUNT}def test_a(record_property):\n"
     "    record_property('outcome', 'UNKNOWN' if len(count.read_text()) == 2 else 'PASS')\n",
     "vanishing": f"{HEAD}{COUNT}if len(count.read_text()) != 2:\n    def test_a(): pass\ndef test_b(): pass\n",
@@ -37,6 +38,7 @@ def test_a_verdict_that_changes_is_a_flake(tmp_path: Path, suite: str, code: int
 
     found = flakes.soak(tmp_path, runs=3, arguments=arguments, json_file=tmp_path / "out.json", say=said.append)
 
+    assert suite != "flaky" or any("a line of its output" in line for line in said), said
     assert (code, True) == (found, any(says in line for line in said)), said
     if code != flakes.EXIT_COULD_NOT_RUN:
         assert 3 == json.loads((tmp_path / "out.json").read_text("utf-8"))["runs"]
