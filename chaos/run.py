@@ -70,6 +70,9 @@ def _load(scene: Scene, options: Options, say: Say) -> None:
             deal(scene, planned, say)
         if not options.kinds:
             time.sleep(options.duration_ms / 1000)
+    except BaseException:
+        scene.server.abandon()
+        raise
     finally:
         scene.over.set()
         for thread in (*workers, watch):

@@ -126,6 +126,10 @@ class ChaosServer:
             self._copying.join(timeout=STOP_MS / 1000)
         return code
 
+    def abandon(self) -> None:
+        """The run is broken off, a Ctrl-C may have done it: nobody waits any more for a server that is down."""
+        self.is_up.set()
+
     def wait_up(self, deadline_ms: float = UP_MS) -> bool:
         """Wait until it lives (again)."""
         return self.is_up.wait(deadline_ms / 1000)

@@ -146,3 +146,34 @@ def test_an_interrupted_run_leaves_nothing_running(tmp_path: Path, number: signa
         time.sleep(0.05)
     assert [] == [pid for pid in pids if is_alive(pid)]
     run.stdout.close()
+
+
+ONCE = f"""
+import time
+from pathlib import Path
+from reference_server.__main__ import app
+first = Path(__file__).with_name("first")
+if first.exists():
+    Path(__file__).with_name("second").touch()
+    time.sleep({2 * UP_S})
+first.touch()
+app(prog_name="once")
+"""
+"""A server that comes up once."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_run_is_interrupted_while_its_clients_wait_for_a_server_that_is_down(tmp_path: Path) -> None:
+    script = tmp_path / "once.py"
+    script.write_text(ONCE, encoding="utf-8")
+    line = ("serve", "--port", "0", "--config", "{config}", "--state-dir", "{state}")
+    launch = shlex.join([sys.executable, str(script), *line])
+    arguments = ["--fault", "kill-server", "--blows", "1", "--launch", launch, "--out", str(tmp_path / "run")]
+    run = subprocess.Popen([*CHAOS, *arguments], start_new_session=True)
+    until = time.monotonic() + UP_S
+    while not tmp_path.joinpath("second").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)
+
+    assert 3 == run.wait(timeout=UP_S / 2)
