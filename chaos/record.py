@@ -66,7 +66,7 @@ class Recorder:
         self.add("exchange", who=who, **self._told(exchange))
 
     def stream(self, who: str, stream: Stream, *, is_direct: bool, is_slow: bool = False) -> None:
-        """One reader's view of a task.
+        """One reader's view of a task. An errand writes it down at its end, which may come long after the stream's.
 
         Args:
             is_direct: it read the server itself, not through a proxy with a trouble in it.
@@ -84,7 +84,7 @@ class Recorder:
             why=stream.why,
             is_direct=is_direct,
             is_slow=is_slow,
-            closed_ms=self.now(),
+            closed_ms=self.now() if stream.ended_ms is None else self.since(stream.ended_ms),
         )
 
     def close(self) -> None:

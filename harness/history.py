@@ -142,6 +142,7 @@ class Stream:
         frames_at_cancel: how many frames had left the server when the task's cancel was answered; None = not canceled.
         end: None while it goes on.
         why: what broke it, when it was cut.
+        ended_ms: when that was seen.
     """
 
     task_id: str
@@ -152,6 +153,7 @@ class Stream:
     frames_at_cancel: int | None = None
     end: StreamEnd | None = None
     why: str = ""
+    ended_ms: float | None = None
 
     @property
     def terminal(self) -> Frame | None:

@@ -99,7 +99,7 @@ class StreamReader:
     def leave(self, how: Literal["close", "reset"] = "close") -> None:
         """Go away, whatever is still to come."""
         if self.is_open:
-            self.record.end = "left"
+            self.record.end, self.record.ended_ms = "left", now_ms()
             leave(self._sock, how)
 
     def _take(self) -> None:
@@ -139,7 +139,7 @@ class StreamReader:
             self._ended("complete", "")
 
     def _ended(self, end: Literal["complete", "cut"], why: str) -> None:
-        self.record.end, self.record.why = end, why
+        self.record.end, self.record.why, self.record.ended_ms = end, why, now_ms()
         self._sock.close()
 
     def _exchange(self, head: h11.Response) -> Exchange:

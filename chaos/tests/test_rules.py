@@ -1,6 +1,7 @@
 """Every rule has a history that it passes and at least one that it catches."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,9 @@ from chaos.checks import afterwards, bounds, budgets, drains, ends, order, runs,
 from chaos.checks.finding import Rule
 from chaos.facts import Facts
 from chaos.judge import CHECKS, RULES, judge
+from chaos.record import Recorder
 from chaos.tests.story import ANSWER_HEADERS, PLANNING, SESSION, STARTED, Story, name
+from harness.history import Stream, now_ms
 
 Tell = Callable[[Story], None]
 
@@ -377,6 +380,16 @@ def test_a_good_history_passes_every_rule() -> None:
 def served_after_the_kill(s: Story) -> None:
     s.served(1, 0)
     s.stream(1, [(90, "started", {**STARTED, "seed": 1}), (90, "metrics", PLANNING)], end="left", opened_ms=90)
+
+
+@pytest.mark.req("OC-CTRL-2022")
+def test_a_cut_is_written_down_with_the_time_at_which_it_was_seen(tmp_path: Path) -> None:
+    """A client that the last kill cut off has more to do, and writes the stream down once that is done."""
+    recorder, seen_ms = Recorder(tmp_path / "history.jsonl"), now_ms() - 5_000.0
+    recorder.stream("c0", Stream(name(1), end="cut", ended_ms=seen_ms), is_direct=True)
+    recorder.close()
+
+    assert [recorder.since(seen_ms)] == [record["closed_ms"] for record in recorder.records]
 
 
 @pytest.mark.parametrize("killed_ms", [pytest.param(50.0, id="another-life"), pytest.param(None, id="same-life")])

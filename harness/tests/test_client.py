@@ -12,7 +12,7 @@ from itertools import count
 import pytest
 
 from harness.client import ANONYMOUS, Client
-from harness.history import History
+from harness.history import History, now_ms
 from harness.lateness import ticker
 from harness.outcome import HangError
 from harness.raw import go_away
@@ -139,10 +139,11 @@ def test_what_has_arrived_by_the_deadline_is_looked_at_once_more() -> None:
 )
 def test_a_stream_is_written_down_with_how_it_ended(body: bytes, events: list[str], end: str) -> None:
     with speaking_to(always(EVENT_STREAM + body)) as (client, _):
-        reader = client.open_stream("t")
+        began_ms, reader = now_ms(), client.open_stream("t")
         client.read_to_end([reader], deadline_ms=2_000)
 
         assert (events, end) == ([frame.event for frame in reader.record.frames], reader.record.end)
+        assert began_ms <= (reader.record.ended_ms or 0.0) <= now_ms()
 
 
 def test_a_refused_stream_is_an_answer_with_a_body() -> None:
