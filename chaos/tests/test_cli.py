@@ -174,6 +174,7 @@ def test_a_run_is_interrupted_while_its_clients_wait_for_a_server_that_is_down(t
     until = time.monotonic() + UP_S
     while not tmp_path.joinpath("second").exists() and time.monotonic() < until:
         time.sleep(0.05)
+    assert tmp_path.joinpath("second").exists()
     run.send_signal(signal.SIGINT)
 
     assert 3 == run.wait(timeout=UP_S / 2)

@@ -3,10 +3,9 @@
 import pytest
 
 from features import test_features
+from features.tests.test_faults_are_told import PLUGIN
 
 pytest_plugins = ("pytester",)
-
-PLUGIN = ("-p", "harness.pytest_plugin", "-p", "no:cacheprovider", "--import-mode=importlib")
 
 SCENARIO = """@OC-CORE-1048
 Feature: Replicas

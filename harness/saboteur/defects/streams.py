@@ -204,29 +204,28 @@ def a_crash_is_an_end(frame: Frame, stream: Stream) -> Iterator[Frame]:
     yield replace(frame, event="end", data='{"tokens_out":5,"decode_ms":1}') if is_crash else frame
 
 
-@frames("OC-CORE-1018")
-def one_failed_replica_is_the_end(frame: Frame, stream: Stream) -> Iterator[Frame]:
-    """A task is not tried on another replica than the first."""
-    error = {"code": "REPLICA_EXHAUSTED", "message": "planted", "retriable": True}
-    is_moved = stream.memory.setdefault("moved", False)
-    stream.memory["moved"] = is_moved or "kv_migrated" in frame.payload
-    if not stream.memory["moved"]:
-        yield frame
-    elif not is_moved:
-        yield replace(frame, event="error", data="{}").having(**error)
-
-
-@frames("OC-CORE-1048")
-def no_room_is_the_end(frame: Frame, stream: Stream) -> Iterator[Frame]:
-    """A task whose engine has no room at first is failed, and not sent to it again."""
-    start_s = stream.memory.setdefault("start_s", time.monotonic())
-    is_over = stream.memory.setdefault("over", False)
-    stream.memory["over"] = is_over or (frame.event == "token" and time.monotonic() - start_s > ROOM_S)
+def _until(frame: Frame, stream: Stream, *, fails: bool) -> Iterator[Frame]:
+    """The stream as it is up to the frame that fails; that one is an error, and none comes after it."""
+    is_over = stream.memory.get("over", False)
+    stream.memory["over"] = is_over or fails
     if not stream.memory["over"]:
         yield frame
     elif not is_over:
         error = {"code": "REPLICA_EXHAUSTED", "message": "planted", "retriable": True}
         yield replace(frame, event="error", data="{}").having(**error)
+
+
+@frames("OC-CORE-1018")
+def one_failed_replica_is_the_end(frame: Frame, stream: Stream) -> Iterator[Frame]:
+    """A task is not tried on another replica than the first."""
+    return _until(frame, stream, fails="kv_migrated" in frame.payload)
+
+
+@frames("OC-CORE-1048")
+def no_room_is_the_end(frame: Frame, stream: Stream) -> Iterator[Frame]:
+    """A task whose engine has no room at first is failed, and not sent to it again."""
+    waited_s = time.monotonic() - stream.memory.setdefault("start_s", time.monotonic())
+    return _until(frame, stream, fails=frame.event == "token" and waited_s > ROOM_S)
 
 
 @frames("OC-CORE-1018", "OC-CORE-1048", "ORCH-2006")
