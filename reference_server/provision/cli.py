@@ -12,6 +12,7 @@ from reference_server.config import Config
 from reference_server.provision import cache, llamacpp, models, provisioner, recipes
 from reference_server.provision.console import say
 from reference_server.provision.errors import ProvisionError
+from reference_server.provision.interrupts import interruptible
 from reference_server.provision.plan import Plan
 from reference_server.provision.provisioner import Recipe
 
@@ -80,9 +81,10 @@ def install(
     try:
         may_install = config.engines.install_packages
         wanted = [recipe for _, of in _recipes(context, engine, cuda) if (recipe := of()) is not None]
-        made = [provisioner.install(one, may_install_packages=may_install) for one in wanted]
-        if with_model:
-            made.append(models.install())
+        with interruptible():
+            made = [provisioner.install(one, may_install_packages=may_install) for one in wanted]
+            if with_model:
+                made.append(models.install())
     except ProvisionError as error:
         say(f"llama-orch engines install: {error}")
         raise typer.Exit(EXIT_FAILED) from None

@@ -10,6 +10,7 @@ from reference_server.config import Config
 from reference_server.provision import cache, model_store
 from reference_server.provision.console import say
 from reference_server.provision.errors import BadReferenceError, ProvisionError
+from reference_server.provision.interrupts import interruptible
 from reference_server.provision.reference import parse
 from reference_server.provision.wanted import Wanted
 
@@ -70,7 +71,8 @@ def fetch(
             allow_pickle=allow_pickle or settings.allow_pickle,
             quota_bytes=settings.cache_bytes_max,
         )
-        made = model_store.fetch(wanted)
+        with interruptible():
+            made = model_store.fetch(wanted)
     except BadReferenceError as error:
         say(f"llama-orch models fetch: {error}")
         raise typer.Exit(EXIT_USAGE) from None

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from reference_server import provision_cli
 from reference_server.config import Outbound
-from reference_server.policy.tests.far_end import FarEnd, far_end
+from reference_server.policy.tests.far_end import Answer, Asked, FarEnd, far_end
 from reference_server.provision import cache, network, room
 from reference_server.provision.tests.test_model_sources import GGUF, digest, ranged
 
@@ -26,6 +28,15 @@ def far(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FarEnd]:
     with far_end() as made:
         yield made
     network.follow(Outbound)
+
+
+@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminated"])
+def interrupt(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
+    """A signal that this process does not mind, whatever it was started by."""
+    number: signal.Signals = request.param
+    before = signal.signal(number, lambda *_: None)
+    yield number
+    signal.signal(number, before)
 
 
 def run(*arguments: str) -> Result:
@@ -49,6 +60,23 @@ def test_a_fetch_by_hand_keeps_the_quota_of_its_configuration(far: FarEnd, tmp_p
     assert 1 == refused.exit_code
     assert "raise `models.cache_bytes_max`" in refused.stderr
     assert [] == room.kept()
+    assert 0 == run("models", "--config", written(tmp_path), *fetch).exit_code
+
+
+@pytest.mark.req("ORCH-3042")
+def test_an_interrupted_fetch_is_told_and_leaves_no_model(
+    far: FarEnd, tmp_path: Path, interrupt: signal.Signals
+) -> None:
+    def interrupting(asked: Asked) -> Answer:
+        os.kill(os.getpid(), interrupt)  # before the first byte of the answer
+        return ranged(GGUF)(asked)
+
+    far.answers["/m.gguf"] = interrupting
+    fetch = ("fetch", f"http://127.0.0.1:{far.port}/m.gguf", "--digest", digest(GGUF))
+
+    done = run("models", "--config", written(tmp_path), *fetch)
+    assert (130, [], True) == (done.exit_code, room.kept(), "interrupted" in done.stderr), done.output
+    far.answers["/m.gguf"] = ranged(GGUF)
     assert 0 == run("models", "--config", written(tmp_path), *fetch).exit_code
 
 

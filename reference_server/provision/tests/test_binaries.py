@@ -27,6 +27,8 @@ from reference_server.provision.errors import (
 from reference_server.provision.tests.test_provision import digest, leftovers
 
 PROGRAM = b"#!/bin/sh\necho here\n"
+IGNORING = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+BY_A_SCRIPT = (sys.executable, "-c", IGNORING)  # as a shell starts what is to run in the background
 
 
 def at(far: FarEnd, path: str) -> str:
@@ -243,7 +245,17 @@ def test_a_disk_that_fills_up_is_a_plain_error_and_leaves_nothing(far: FarEnd) -
 
 
 @pytest.mark.req("ORCH-3204")
-def test_ctrl_c_leaves_no_half_install_and_the_next_try_ends_it(far: FarEnd, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "started_by"),
+    [
+        pytest.param(signal.SIGINT, (), id="ctrl-c"),
+        pytest.param(signal.SIGINT, BY_A_SCRIPT, id="background-job-of-a-script"),
+        pytest.param(signal.SIGTERM, (), id="terminated"),
+    ],
+)
+def test_an_interrupt_leaves_no_half_install_and_the_next_try_ends_it(
+    far: FarEnd, tmp_path: Path, number: signal.Signals, started_by: tuple[str, ...]
+) -> None:
     is_asked, may_answer = threading.Event(), threading.Event()
 
     def slow(_: Asked) -> tuple[int, dict[str, str], bytes]:
@@ -258,11 +270,11 @@ def test_ctrl_c_leaves_no_half_install_and_the_next_try_ends_it(far: FarEnd, tmp
     (tmp_path / "c.yaml").write_text(json.dumps({"experimental_cpu": True, "pools": [pool], "outbound": outbound}))
     command = [sys.executable, "-m", "reference_server", "engines", "--config", str(tmp_path / "c.yaml"), "install"]
 
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as first:
+    with subprocess.Popen([*started_by, *command], stderr=subprocess.PIPE, text=True) as first:
         assert is_asked.wait(60)
-        first.send_signal(signal.SIGINT)
+        first.send_signal(number)
+        may_answer.set()
         _, said = first.communicate(timeout=60)
-    may_answer.set()
     assert (130, True) == (first.returncode, "the cache holds no half install" in said), said
     assert [] == leftovers()
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
