@@ -23,7 +23,7 @@ ENGINES = ("llamacpp", "vllm", "triton")
 FOLDER = Path("contracts/compat")
 TESTS = "harness/engines/tests/test_real_engine.py"
 SUITES = (TESTS, "features/test_features.py")
-SELECTED = ("-m", "scenario or real_engine", "-p", "no:xdist", "-q", "-o", "junit_family=xunit1")
+SELECTED = ("-m", "scenario or real_engine", "-p", "no:xdist", "-q")
 # What each test on a real engine shows, by the beginning of its name.
 SHOWS = {
     "test_real_it_streams": "streams",

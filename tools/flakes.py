@@ -1,7 +1,7 @@
 """Runs the whole suite again and again, and names every test whose verdict was not the same each time.
 
-A verdict is pass, fail or skip, or a scenario's outcome. UNKNOWN is none: the harness was too late to come to one,
-which is told, and is no flake.
+What failed each time is named, too: it is no flake, but a suite that fails shows nothing. A verdict is pass, fail or
+skip, or a scenario's outcome. UNKNOWN is none: the harness was too late to come to one, which is told, and is no flake.
 
 Source: OC-TEST-7012.
 """
@@ -21,6 +21,7 @@ from harness.outcome import Outcome
 SUITE = ("-m", "not real_engine and not real_part")
 EXIT_PASS, EXIT_FAIL, EXIT_COULD_NOT_RUN = 0, 1, 3
 JUDGED = frozenset({0, 1})  # pytest's own exit codes: all passed, some failed
+FAILED = frozenset({Outcome.FAIL, Outcome.HANG, Outcome.NOT_TESTABLE})
 ABSENT = "ABSENT"
 TOLD_LINES = 30  # of a run that came to grief
 SHOWN = 4_000  # characters of the first and of the last part of a failure
@@ -48,6 +49,14 @@ class Soak:
         """Tests that had more than one verdict, with what each run said."""
         return {name: rows for name, rows in self._rows() if len({s.verdict for s in rows} - {Outcome.UNKNOWN}) > 1}
 
+    def failing(self) -> dict[str, list[Seen]]:
+        """Tests that failed in every run that came to a verdict of them."""
+        return {
+            name: rows
+            for name, rows in self._rows()
+            if (verdicts := {s.verdict for s in rows} - {Outcome.UNKNOWN}) and verdicts <= FAILED
+        }
+
     def unknown(self) -> dict[str, list[Seen]]:
         """Tests that a run has left unknown."""
         return {name: rows for name, rows in self._rows() if any(s.verdict == Outcome.UNKNOWN for s in rows)}
@@ -64,10 +73,10 @@ def soak(root: Path, *, runs: int, arguments: Sequence[str], json_file: Path | N
         arguments: for pytest, in place of the whole suite.
 
     Returns:
-        The exit code: 1 when verdicts differed, 3 when a run came to no verdicts at all.
+        The exit code: 1 when verdicts differed or a test failed each time, 3 when a run came to no verdicts at all.
     """
     command = [sys.executable, "-m", "pytest", "-q", *(arguments or SUITE)]
-    found, told = Soak(), set[str]()
+    found, told = Soak(), set[tuple[str, str]]()
     for number in range(1, runs + 1):
         began_s = time.monotonic()
         verdicts = one_run(command, root)
@@ -75,15 +84,16 @@ def soak(root: Path, *, runs: int, arguments: Sequence[str], json_file: Path | N
             say(f"run {number} of {runs} came to no verdicts: {' '.join(command)}")
             return EXIT_COULD_NOT_RUN
         found.runs.append(verdicts)
-        failed = sum(seen.verdict in {Outcome.FAIL, Outcome.HANG, Outcome.NOT_TESTABLE} for seen in verdicts.values())
+        failed = sum(seen.verdict in FAILED for seen in verdicts.values())
         say(f"run {number} of {runs}: {len(verdicts)} tests, {failed} failed, {time.monotonic() - began_s:.0f} s")
-        for name, rows in found.differing().items():
-            if name not in told:
-                told.add(name)
-                say(f"  differs: {name}: {' '.join(seen.verdict for seen in rows)}")
-                say("".join(f"    {_shown(seen.message)}\n" for seen in rows if seen.message).rstrip())
+        for what, which in (("differs", found.differing()), ("fails", found.failing())):
+            for name, rows in which.items():
+                if (what, name) not in told:
+                    told.add((what, name))
+                    say(f"  {what}: {name}: {' '.join(seen.verdict for seen in rows)}")
+                    say("".join(f"    {_shown(seen.message)}\n" for seen in rows if seen.message).rstrip())
     _report(found, json_file, say)
-    return EXIT_FAIL if found.differing() else EXIT_PASS
+    return EXIT_FAIL if found.differing() or found.failing() else EXIT_PASS
 
 
 def one_run(command: Sequence[str], root: Path) -> Mapping[str, Seen] | None:
@@ -123,11 +133,18 @@ def _report(found: Soak, json_file: Path | None, say: Callable[[str], None]) -> 
     for name, rows in found.unknown().items():
         count = sum(seen.verdict == Outcome.UNKNOWN for seen in rows)
         say(f"left unknown in {count} of {len(rows)} runs: {name}: {_why(rows)}")
-    say(f"{len(found.runs)} runs, {len(found.differing())} tests with different verdicts")
+    say(
+        f"{len(found.runs)} runs, {len(found.differing())} tests with different verdicts, "
+        f"{len(found.failing())} that failed each time"
+    )
     if json_file is not None:
         told = {
             kind: {name: [seen.verdict for seen in rows] for name, rows in which.items()}
-            for kind, which in (("differing", found.differing()), ("unknown", found.unknown()))
+            for kind, which in (
+                ("differing", found.differing()),
+                ("failing", found.failing()),
+                ("unknown", found.unknown()),
+            )
         }
         json_file.write_text(json.dumps({"runs": len(found.runs), **told}, indent=2) + "\n", encoding="utf-8")
 
