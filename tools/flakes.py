@@ -86,14 +86,19 @@ def soak(root: Path, *, runs: int, arguments: Sequence[str], json_file: Path | N
         found.runs.append(verdicts)
         failed = sum(seen.verdict in FAILED for seen in verdicts.values())
         say(f"run {number} of {runs}: {len(verdicts)} tests, {failed} failed, {time.monotonic() - began_s:.0f} s")
-        for what, which in (("differs", found.differing()), ("fails", found.failing())):
-            for name, rows in which.items():
-                if (what, name) not in told:
-                    told.add((what, name))
-                    say(f"  {what}: {name}: {' '.join(seen.verdict for seen in rows)}")
-                    say("".join(f"    {_shown(seen.message)}\n" for seen in rows if seen.message).rstrip())
+        _tell(found, told, say)
     _report(found, json_file, say)
     return EXIT_FAIL if found.differing() or found.failing() else EXIT_PASS
+
+
+def _tell(found: Soak, told: set[tuple[str, str]], say: Callable[[str], None]) -> None:
+    """Say what differs or fails, unless that was told after an earlier run."""
+    for what, which in (("differs", found.differing()), ("fails", found.failing())):
+        for name, rows in which.items():
+            if (what, name) not in told:
+                told.add((what, name))
+                say(f"  {what}: {name}: {' '.join(seen.verdict for seen in rows)}")
+                say("".join(f"    {_shown(seen.message)}\n" for seen in rows if seen.message).rstrip())
 
 
 def one_run(command: Sequence[str], root: Path) -> Mapping[str, Seen] | None:
@@ -130,23 +135,18 @@ def _shown(message: str) -> str:
 
 
 def _report(found: Soak, json_file: Path | None, say: Callable[[str], None]) -> None:
-    for name, rows in found.unknown().items():
+    kinds = {"differing": found.differing(), "failing": found.failing(), "unknown": found.unknown()}
+    for name, rows in kinds["unknown"].items():
         count = sum(seen.verdict == Outcome.UNKNOWN for seen in rows)
         say(f"left unknown in {count} of {len(rows)} runs: {name}: {_why(rows)}")
-    say(
-        f"{len(found.runs)} runs, {len(found.differing())} tests with different verdicts, "
-        f"{len(found.failing())} that failed each time"
-    )
+    differing, failing = len(kinds["differing"]), len(kinds["failing"])
+    say(f"{len(found.runs)} runs, {differing} tests with different verdicts, {failing} that failed each time")
     if json_file is not None:
-        told = {
+        verdicts = {
             kind: {name: [seen.verdict for seen in rows] for name, rows in which.items()}
-            for kind, which in (
-                ("differing", found.differing()),
-                ("failing", found.failing()),
-                ("unknown", found.unknown()),
-            )
+            for kind, which in kinds.items()
         }
-        json_file.write_text(json.dumps({"runs": len(found.runs), **told}, indent=2) + "\n", encoding="utf-8")
+        json_file.write_text(json.dumps({"runs": len(found.runs), **verdicts}, indent=2) + "\n", encoding="utf-8")
 
 
 def _why(rows: Sequence[Seen]) -> str:

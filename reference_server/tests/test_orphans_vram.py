@@ -4,7 +4,6 @@ Real: the server, its processes, the kill. Stand-ins: the engine, and NVML, for 
 there is none: its GPU 0 has 24 GiB, and each living process that an engine of this test has started holds 16 of them.
 """
 
-import json
 import os
 import signal
 import sys
@@ -14,11 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from reference_server.tests.test_pool_failures import health
-from reference_server.tests.test_serve import call, server, task
+from reference_server.tests.test_pool_failures import health, pool_of
+from reference_server.tests.test_serve import call, task
 
-GIB = 2**30
-HELD = 16 * GIB  # two of them are more than the GPU has
+HELD = 16 * 2**30  # two of them are more than the GPU has
 NVML = """import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,7 +39,7 @@ def nvmlDeviceGetMemoryInfo(handle):
     alive = [name for name in holders if Path("/proc", name, "exe").exists()]
     return SimpleNamespace(total=24 * 2**30, used=len(alive) * 16 * 2**30)
 """
-ENGINE = f"""#!/bin/sh
+ENGINE = f"""
 setsid sleep 300 &
 : > "$HOLDERS/$!"
 exec {sys.executable} -m harness.engines llamacpp "$@"
@@ -49,12 +47,14 @@ exec {sys.executable} -m harness.engines llamacpp "$@"
 
 
 @pytest.fixture
-def gpu(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The environment of a server that sees the GPU; what holds its memory in the end is ended."""
+def holders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A folder that names who holds memory of the GPU, which servers see now; in the end they are ended."""
     holders = tmp_path / "holders"
     holders.mkdir()
     (tmp_path / "pynvml.py").write_text(NVML)
-    yield {"PYTHONPATH": str(tmp_path), "HOLDERS": str(holders)}
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("HOLDERS", str(holders))
+    yield holders
     for pid in alive(holders):
         os.kill(pid, signal.SIGKILL)
 
@@ -64,17 +64,6 @@ def alive(holders: Path) -> set[int]:
     return {int(path.name) for path in holders.iterdir() if Path("/proc", path.name, "exe").exists()}
 
 
-def configured(folder: Path) -> str:
-    """A pool whose engine needs what one process holds."""
-    engine, model, file = folder / "llama-server", folder / "m.gguf", folder / "c.yaml"
-    engine.write_text(ENGINE)
-    engine.chmod(0o755)
-    model.write_bytes(b"GGUF")
-    replica = {"kind": "supervised", "binary": str(engine), "model_file": str(model), "memory_bytes": HELD}
-    file.write_text(json.dumps({"pools": [{"replicas": [{**replica, "devices": [0]}]}]}))
-    return str(file)
-
-
 def vram_used(url: str) -> set[float]:
     """What `/metrics` tells of the GPU."""
     lines = call(f"{url}/metrics").decode().splitlines()
@@ -82,12 +71,10 @@ def vram_used(url: str) -> set[float]:
 
 
 @pytest.mark.req("OC-POOL-3042", "ORCH-1103", "ORCH-3003", "ORCH-3053")
-def test_stand_in_vram_of_a_killed_servers_engine_is_there_for_the_next_one(
-    tmp_path: Path, gpu: dict[str, str]
-) -> None:
+def test_stand_in_vram_of_a_killed_servers_engine_is_there_for_the_next_one(tmp_path: Path, holders: Path) -> None:
     """T12: GPUStack #2595, LocalAI #2866. The memory that an orphan holds would be too little for a second engine."""
-    file, holders = configured(tmp_path), Path(gpu["HOLDERS"])
-    with server("--config", file, **gpu) as (process, url):
+    needs: dict[str, object] = {"memory_bytes": HELD, "devices": [0]}
+    with pool_of(tmp_path, ENGINE, **needs) as (process, url):
         assert health(url)["ready"], health(url)
         before = alive(holders)
         while vram_used(url) != {HELD}:  # it looks every 2 s
@@ -95,7 +82,7 @@ def test_stand_in_vram_of_a_killed_servers_engine_is_there_for_the_next_one(
         process.kill()
         process.wait(timeout=10)
         assert before == alive(holders), "the engine's process is to outlive the kill"
-        with server("--config", file, **gpu) as (_, again):
+        with pool_of(tmp_path, ENGINE, **needs) as (_, again):
             assert health(again)["ready"], health(again)
             body = task()
             call(f"{again}/v1/tasks", body)
