@@ -16,9 +16,12 @@ from harness.target import REFERENCE_SERVER, Servers, Target, pool_settings
 
 PACT = load_file("client-orchestrator.json")
 WAIT_MS = 20_000.0
-ONE_SLOT = {"kind": "mock", "slots": 1}
+SLOW = {"kind": "mock", "ctx_max": 20_000, "token_ms": 20}  # a task may run for 400 s: no state ends by itself
 ONE_WAITS = {"capacity_interactive": 1, "capacity_batch": 1, "capacity_total": 2, "full_policy": "reject"}
-SETTINGS: Mapping[str, Mapping[str, Any]] = {"the queue is full": pool_settings({"queue": ONE_WAITS}, ONE_SLOT)}
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "the queue is full": pool_settings({"queue": ONE_WAITS}, {**SLOW, "slots": 1})
+}
+USUAL_SETTINGS = pool_settings({}, SLOW)
 
 Values = dict[str, str]
 
@@ -58,8 +61,9 @@ class Provider:
         return values
 
     def running(self) -> Values:
-        """One that holds its slot until it is canceled."""
-        values = self.admit(max_tokens=int(self.row["ctx_max"]) - 64, ctx=int(self.row["ctx_max"]))
+        """One that holds its slot until it is canceled; it says that it is short, so that others are predicted to start."""
+        ctx = int(self.row["ctx_max"])
+        values = self.admit(ctx=ctx, max_tokens=ctx - 64, expected_tokens=1)
         self.client.wait_until(
             lambda: self.client.status(values["task_id"]).json["state"] == "running",
             deadline_ms=WAIT_MS,
@@ -73,9 +77,9 @@ class Provider:
         return values
 
     def full(self) -> Values:
-        """One runs, and as many wait as may; what was there from before stays."""
-        for _ in range(3):
-            self.client.submit(self.task(max_tokens=int(self.row["ctx_max"]) - 64, ctx=int(self.row["ctx_max"])))
+        """One runs, and as many wait as may."""
+        self.running()
+        self.admit()
         return {}
 
     def drained(self) -> Values:
@@ -98,6 +102,7 @@ LASTING = (
     "a task has ended",
     "a task was canceled",
     "the id belongs to a task with another body",
+    "the queue is full",
     "the pool is drained",
 )
 OWN_SERVER = ("the queue is full", "the pool is drained")  # which are of no use for the others afterwards
@@ -112,7 +117,7 @@ def providers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[st
     def provider(state: str) -> Provider:
         key = state if state in OWN_SERVER else ""
         if key not in started:
-            target = servers.start(SETTINGS.get(state, {}))
+            target = servers.start(SETTINGS.get(state, USUAL_SETTINGS))
             clients.append(Client(target.url, token=target.token, history=History()))
             started[key] = Provider(target, clients[-1])
         return started[key]
