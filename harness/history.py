@@ -194,12 +194,14 @@ class History:
 
     Attributes:
         faults: those that it is about, each with the question whether it has happened, to what injects it.
+        premises: what it builds on and what may end by itself, each with the question whether it still holds.
         figures: what was measured, by name; a name ends with its unit.
     """
 
     exchanges: list[Exchange] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
     faults: list[tuple[str, Callable[[], bool]]] = field(default_factory=list)
+    premises: list[tuple[str, Callable[[], bool]]] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -214,6 +216,14 @@ class History:
     def missed_faults(self) -> list[str]:
         """Those that have not happened."""
         return [name for name, has_happened in self.faults if not has_happened()]
+
+    def build_on(self, what: str, holds: Callable[[], bool]) -> None:
+        """A failure counts only if this `holds`, which is asked as soon as a step has failed."""
+        self.premises.append((what, holds))
+
+    def lost_premises(self) -> list[str]:
+        """Those that do not hold any more."""
+        return [what for what, holds in self.premises if not holds()]
 
     def told(self) -> list[str]:
         """The last exchanges and the last streams, as a report shows them."""

@@ -18,7 +18,7 @@ import pytest
 
 from harness.outcome import LateError, Outcome, UnknownError
 from harness.registry.check import PROFILES
-from harness.stash import ASSERTED, EMPTY_STEPS, FAILED_STEP, HISTORY
+from harness.stash import ASSERTED, EMPTY_STEPS, FAILED_STEP, HISTORY, LOST_PREMISES
 
 pytest_plugins = ("harness.fixtures", "harness.registry.pytest_hooks", "harness.leak_hooks")
 
@@ -174,8 +174,11 @@ def pytest_bdd_after_step(request: pytest.FixtureRequest, step: Any, step_func: 
 
 
 def pytest_bdd_step_error(request: pytest.FixtureRequest, step: Any) -> None:
-    """Remember which kind of step failed."""
-    request.node.stash[FAILED_STEP] = step.type
+    """Remember which kind of step failed, and what it builds on that did not last."""
+    stash = request.node.stash
+    stash[FAILED_STEP] = step.type
+    if (history := stash.get(HISTORY, None)) is not None:
+        stash[LOST_PREMISES] = history.lost_premises()
 
 
 def pytest_bdd_after_scenario(request: pytest.FixtureRequest) -> None:
@@ -209,7 +212,8 @@ def pytest_runtest_makereport(
     from harness.verdict import verdict_of
 
     error = call.excinfo.value if call.excinfo is not None else None
-    verdict = verdict_of(error, in_given=item.stash.get(FAILED_STEP, "") == "given", level_of=_level_of)
+    in_given, lost = item.stash.get(FAILED_STEP, "") == "given", item.stash.get(LOST_PREMISES, [])
+    verdict = verdict_of(error, in_given=in_given, level_of=_level_of, lost=lost)
     if verdict.outcome is Outcome.NOT_APPLICABLE or isinstance(error, LateError):
         path, line, _ = item.location
         report.outcome, report.longrepr = "skipped", (path, (line or 0) + 1, f"{verdict.outcome}: {verdict.message}")

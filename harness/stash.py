@@ -16,5 +16,8 @@ EMPTY_STEPS: "pytest.StashKey[list[str]]" = pytest.StashKey()
 ASSERTED = pytest.StashKey[int]()
 """How many `then` steps have come to a judgement, and to their end."""
 
+LOST_PREMISES: "pytest.StashKey[list[str]]" = pytest.StashKey()
+"""What did not hold any more when a step failed that builds on it."""
+
 FAILED_STEP = pytest.StashKey[str]()
 """The kind (`given`, `when`, `then`) of the step that raised."""

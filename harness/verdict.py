@@ -4,7 +4,7 @@ Severity follows the keyword of the sentence: MUST fails, SHOULD and MAY warn. A
 prerequisite: the scenario's own question was never asked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -35,13 +35,21 @@ class Verdict:
         return {"outcome": str(self.outcome), "message": self.message, "violations": found, "trace": [], "figures": {}}
 
 
-def verdict_of(error: BaseException | None, *, in_given: bool, level_of: LevelOf) -> Verdict:
+def verdict_of(error: BaseException | None, *, in_given: bool, level_of: LevelOf, lost: Sequence[str] = ()) -> Verdict:
     """The verdict on a scenario that raised `error`, or nothing.
 
     Args:
         in_given: a `Given` step raised it.
         level_of: MUST, SHOULD or MAY of a requirement id.
+        lost: what it builds on and what did not hold any more by then: that may be why it failed.
     """
+    verdict = _verdict_of(error, in_given=in_given, level_of=level_of)
+    if not lost or verdict.outcome not in (Outcome.FAIL, Outcome.WARN):
+        return verdict
+    return Verdict(Outcome.UNKNOWN, f"what it builds on did not last: {'; '.join(lost)}\n{verdict.message}")
+
+
+def _verdict_of(error: BaseException | None, *, in_given: bool, level_of: LevelOf) -> Verdict:
     if error is None:
         return Verdict(Outcome.PASS)
     message, violations = str(error), getattr(error, "violations", ())

@@ -20,6 +20,7 @@ def a_task_that_is(world: World, tokens: str, when: str) -> None:
 def a_task_to_cancel(world: World, when: str) -> None:
     """A long one: it does not end by itself. `starting` is before its first token."""
     _a_task(world, when, world.long_body(on_disconnect="cancel"))
+    world.build_on_running("task")
 
 
 @given(parsers.parse("a task of {tokens:d} tokens that wants to be canceled on disconnect"))

@@ -130,7 +130,7 @@ def a_server_whose_engine_does_not_end(world: World, tokens: int) -> None:
 def a_server_with_a_wall_time(world: World, wall_ms: int) -> None:
     if world.servers.replica is not None:
         raise NotApplicableError("a real engine may take longer than that for its first token")
-    world.use(world.servers.get(pool_settings({"watchdog": {"wall_ms": wall_ms}}, {"kind": "mock"})))
+    world.use(world.servers.get(pool_settings({"watchdog": {"wall_ms": wall_ms}}, {"kind": "mock", "token_ms": 2})))
 
 
 @given("the server has measured its pace")

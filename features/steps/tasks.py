@@ -20,7 +20,7 @@ def every_slot_is_busy(world: World, said_tokens: int | None = None) -> None:
     """Long tasks on all slots; they are canceled when the scenario ends."""
     names = [f"running {number}" for number in range(max(1, world.service.slots))]
     for name in names:
-        world.admit(name, world.long_body(expected_tokens=said_tokens))
+        world.admit_long(name, expected_tokens=said_tokens)
     for name in names:
         world.wait_state(name, "running")
 
@@ -52,7 +52,7 @@ def a_task_without_a_seed(world: World) -> None:
 
 @given("a running task")
 def a_running_task(world: World) -> None:
-    world.admit("task", world.long_body())
+    world.admit_long("task")
     world.wait_state("task", "running")
 
 
@@ -105,6 +105,7 @@ def a_task_with_a_deadline(world: World, deadline_ms: int) -> None:
 @when(parsers.parse("a long task is submitted with a deadline of {deadline_ms:d} ms"))
 def a_long_task_with_a_deadline(world: World, deadline_ms: int) -> None:
     world.submit("task", world.long_body(deadline_ms=deadline_ms))
+    world.build_on_running("task")
 
 
 @when(parsers.parse("a task is submitted that has to be done in {deadline_ms:d} ms"))

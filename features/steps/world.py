@@ -26,6 +26,7 @@ NO_DEADLINE_MS = 24 * 3_600_000  # a deadline that no queue in a test reaches
 QUEUE_BOUND = 2_048  # more waiting tasks than any sane pool of one machine holds
 
 SHORT_TOKENS = 8
+LONG_MS = 1_000  # what a long task takes at least
 PROMPT_TOKENS = 80  # room for a prompt: no token of any engine is shorter than a byte
 PROMPT = "Numbers: 1, 2, 3, 4, 5, 6, 7, 8, 9,"
 
@@ -125,6 +126,25 @@ class World:
             raise NotTestableError(f"a task that has to be admitted was not\n{answer}")
         return answer
 
+    def admit_long(self, name: str, **changes: Any) -> Exchange:
+        """Admit a task that holds its slot until it is canceled; failures count while it has not ended by itself."""
+        answer = self.admit(name, self.long_body(**changes))
+        self.build_on_running(name)
+        return answer
+
+    def build_on_running(self, name: str) -> None:
+        """What fails once this task has ended by itself shows nothing (OC-TEST-7097)."""
+        self.history.build_on(f'the task "{name}" ended by itself', lambda: not self._has_ended(name))
+
+    def require_long(self, name: str, watch: Stopwatch) -> None:
+        """It has not ended already, so soon after its submission.
+
+        Raises:
+            NotTestableError: the engine is too fast for what is asked of a task that takes its time.
+        """
+        if watch.elapsed_ms < LONG_MS and self.state(name) == "ended":
+            raise NotTestableError(_too_fast(name))
+
     def task_id(self, name: str) -> str:
         """The id of a named task."""
         return str(self.bodies[name]["task_id"])
@@ -135,9 +155,24 @@ class World:
         return str(answer.json["state"]) if answer.status == 200 else f"status {answer.status}"
 
     def wait_state(self, name: str, *states: str, deadline_ms: float = ANSWER_MS) -> str:
-        """Wait until a named task is in one of these states."""
+        """Wait until a named task is in one of these states.
+
+        Raises:
+            NotTestableError: it has ended before it was seen in one.
+        """
+        over = {*states, "ended"}
         what = f"task {name} to be {' or '.join(states)}"
-        return self.wait(lambda: (s := self.state(name)) in states and s, what=what, deadline_ms=deadline_ms) or ""
+        found = self.wait(lambda: (s := self.state(name)) in over and s, what=what, deadline_ms=deadline_ms) or ""
+        if found not in states:
+            raise NotTestableError(_too_fast(name))
+        return found
+
+    def _has_ended(self, name: str) -> bool:
+        try:
+            told = self.client.status(self.task_id(name)).json
+        except HangError:
+            return False
+        return isinstance(told, dict) and told.get("state") == "ended"
 
     # ── streams ──
 
@@ -237,6 +272,13 @@ class World:
         finally:
             self.client.close()
             self.answers.clear()
+
+
+def _too_fast(name: str) -> str:
+    return (
+        f'the task "{name}" ended before it was seen to run: for what is asked of running tasks, the engine has to '
+        f"take {LONG_MS} ms or more for as many tokens as its context holds"
+    )
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from harness.conform import Selection, run
 from harness.outcome import Outcome
 from harness.report.result import Result
 from harness.saboteur.proxy import Saboteur
-from harness.target import REFERENCE_SERVER, Servers, Target
+from harness.target import REFERENCE_SERVER, Servers, Target, pool_settings
 
 TOKEN_ENV = "CONFORM_URL_TOKEN"
 
@@ -74,3 +75,45 @@ def test_the_verdicts_on_an_address_are_those_on_a_server_that_the_run_started(
     assert (0, 0) == (by_url[0], started[0]), by_url[1].log + started[1].log
     assert started[1].result.checks == by_url[1].result.checks
     assert Outcome.PASS in set(by_url[1].result.checks.values())
+
+
+BUILDS_ON_RUNNING = (
+    "abilities/as-many-tasks-run-at-a-time-as-capabilities-declare",
+    "cancel/no-token-comes-after-the-cancel-was-answered",
+    "deadlines/a-task-whose-deadline-passes-in-the-queue-never-starts",
+    "full-queue/a-full-queue-says-when-to-come-back",
+    "streaming/tokens-arrive-while-the-task-still-runs",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.req("OC-TEST-7097")
+@pytest.mark.parametrize(
+    ("token_ms", "checks", "expected"),
+    [
+        pytest.param(
+            0, BUILDS_ON_RUNNING, (Outcome.NOT_TESTABLE, "ended before it was seen to run"), id="ends-at-once"
+        ),
+        pytest.param(
+            0.3, BUILDS_ON_RUNNING[2:3], (Outcome.UNKNOWN, "what it builds on did not last"), id="ends-too-early"
+        ),
+    ],
+)
+def test_a_server_on_an_engine_that_is_too_fast_is_not_said_to_be_wrong(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    token_ms: float,
+    checks: tuple[str, ...],
+    expected: tuple[Outcome, str],
+) -> None:
+    servers = Servers(REFERENCE_SERVER, folder=tmp_path)
+    try:
+        target = servers.get(pool_settings({}, {"kind": "mock", "token_ms": token_ms, "prompt_ms": 0}))
+        monkeypatch.setenv(TOKEN_ENV, target.token or "")
+        _, gathered = conform(Selection(url=target.url, token_env=TOKEN_ENV, checks=checks, disturb=True, jobs=1))
+    finally:
+        servers.stop()
+
+    outcome, told = expected
+    assert dict.fromkeys(checks, outcome) == gathered.result.checks
+    assert [] == [entry.message for entry in gathered.result.finished if told not in entry.message]

@@ -69,6 +69,14 @@ def no_fault(history):
 def a_fault(history):
     history.expect_fault("a reset", lambda: True)
 
+@given("something that does not last")
+def does_not_last(history):
+    history.build_on("the task ended by itself", lambda: False)
+
+@given("something that lasts")
+def lasts(history):
+    history.build_on("the slot became free", lambda: True)
+
 @when("the harness is late")
 def is_late():
     raise LateError("late by 90 ms")
@@ -230,6 +238,42 @@ def test_how_a_scenario_ends_is_its_outcome(
     result.assert_outcomes(**counted)
     result.stdout.fnmatch_lines([f"*1 {outcome}*"])
     assert f'name="outcome" value="{outcome}"' in pytester.path.joinpath("out.xml").read_text(encoding="utf-8")
+
+
+@pytest.mark.req("OC-TEST-7097")
+@pytest.mark.parametrize(
+    ("step", "outcome"),
+    [
+        pytest.param("Then it is wrong", "UNKNOWN", id="must"),
+        pytest.param("Then it is not as good as it could be", "UNKNOWN", id="should"),
+        pytest.param("When it waits for ever", "HANG", id="hang"),
+        pytest.param("Given a prerequisite that fails", "NOT_TESTABLE", id="prerequisite"),
+    ],
+)
+def test_a_failure_after_what_it_builds_on_has_ended_is_unknown(
+    pytester: pytest.Pytester, step: str, outcome: str
+) -> None:
+    """What has to come in time does not come because something else has ended."""
+    result = run(pytester, "Given a request", "And something that lasts", "And something that does not last", step)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"*1 {outcome}*"])
+    told = "UNKNOWN test_a_scenario: what it builds on did not last: the task ended by itself"
+    assert (outcome == "UNKNOWN") == (told in result.stdout.str())
+
+
+@pytest.mark.req("OC-TEST-7097")
+def test_a_failure_while_what_it_builds_on_lasts_is_a_failure(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "Given a request", "And something that lasts", "Then it is wrong")
+
+    result.stdout.fnmatch_lines(["*1 FAIL*"])
+
+
+@pytest.mark.req("OC-TEST-7097")
+def test_a_check_that_passes_does_not_ask_what_it_builds_on(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "Given a request", "And something that does not last", "Then all is well")
+
+    result.assert_outcomes(passed=1)
 
 
 TELL = """

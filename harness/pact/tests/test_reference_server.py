@@ -61,7 +61,7 @@ class Provider:
         return values
 
     def running(self) -> Values:
-        """One that holds its slot until it is canceled; it says that it is short, so that others are predicted to start."""
+        """One that holds its slot until it is canceled; it says that it is short: others are predicted to start."""
         ctx = int(self.row["ctx_max"])
         values = self.admit(ctx=ctx, max_tokens=ctx - 64, expected_tokens=1)
         self.client.wait_until(
