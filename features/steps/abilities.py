@@ -45,7 +45,6 @@ def an_engine_is_tried(world: World, engine: str) -> None:
 
 @when("as many long tasks are submitted as slots are declared")
 def all_slots_are_asked_for(world: World) -> None:
-    world.notes["watch"] = world.stopwatch()
     for number in range(world.service.slots):
         world.admit(f"slot {number}", world.long_body())
 
@@ -73,7 +72,7 @@ def all_run(world: World) -> None:
 
     world.wait(are_running, what=f"{len(names)} declared slots to work", deadline_ms=END_MS)
     for name in names:
-        world.require_long(name, world.notes["watch"])
+        world.require_long(name)
     assert {"running"} == states
 
 

@@ -25,7 +25,7 @@ def a_server_without_its_model(world: World, model: str, rules: str) -> None:
 @then(parsers.parse("the refusal came within {within_ms:d} ms"))
 def the_refusal_came_within(world: World, within_ms: int) -> None:
     took_ms = world.answer.answered_ms - world.answer.sent_ms
-    world.judge(world.notes["submitted"], within_ms, what="the refusal", figure="refusal_ms", took_ms=took_ms)
+    world.judge(world.watches["task"], within_ms, what="the refusal", figure="refusal_ms", took_ms=took_ms)
 
 
 @then(parsers.parse('the health of the pool says "{why}"'))

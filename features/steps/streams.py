@@ -176,7 +176,7 @@ def tokens_arrive(world: World) -> None:
     stream = world.stream("task")
     has_come = lambda: len(stream.tokens) >= 4 or stream.end  # noqa: E731 - asked again and again
     world.wait_within(has_come, ANSWER_MS, what="4 tokens of a task that runs", figure="tokens_ms")
-    world.require_long("task", world.notes["submitted"])
+    world.require_long("task")
     assert "running" == world.state("task")
 
 

@@ -13,7 +13,7 @@ from harness.checks.metrics import Scrape, parse
 from harness.client import Client, fresh_id
 from harness.history import Exchange, History, Stream
 from harness.lateness import Stopwatch, require_within
-from harness.outcome import UNMET, HangError, NotTestableError, TooLateError
+from harness.outcome import UNMET, HangError, LateError, NotTestableError, TooLateError
 from harness.service import Service
 from harness.stream_reader import StreamReader
 from harness.target import Servers, Target
@@ -40,6 +40,7 @@ class World:
 
     Attributes:
         bodies: every task that was made, by the name the scenario gives it.
+        watches: the time since each of them was submitted, by the same name.
         streams: every reader that was opened, by the name of its task; the latest of a name.
         before: the metrics at the beginning of the scenario.
     """
@@ -51,6 +52,7 @@ class World:
     service: Service
     engine_url: str | None
     bodies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    watches: dict[str, Stopwatch] = field(default_factory=dict)
     streams: dict[str, StreamReader] = field(default_factory=dict)
     answers: list[Exchange] = field(default_factory=list)
     texts: list[list[str]] = field(default_factory=list)
@@ -114,7 +116,7 @@ class World:
     def submit(self, name: str, body: dict[str, Any]) -> Exchange:
         """Submit a task under a name; the answer is the scenario's last answer."""
         self.bodies[name] = body
-        self.notes["submitted"] = self.stopwatch()
+        self.watches[name] = self.stopwatch()
         answer = self.client.submit(body)
         self.answers.append(answer)
         return answer
@@ -136,14 +138,14 @@ class World:
         """What fails once this task has ended by itself shows nothing (OC-TEST-7097)."""
         self.history.build_on(f'the task "{name}" ended by itself', lambda: not self._has_ended(name))
 
-    def require_long(self, name: str, watch: Stopwatch) -> None:
+    def require_long(self, name: str) -> None:
         """It has not ended already, so soon after its submission.
 
         Raises:
             NotTestableError: the engine is too fast for what is asked of a task that takes its time.
         """
-        if watch.elapsed_ms < LONG_MS and self.state(name) == "ended":
-            raise NotTestableError(_too_fast(name))
+        if self.watches[name].elapsed_ms < LONG_MS and self.state(name) == "ended":
+            raise self._too_fast(name)
 
     def task_id(self, name: str) -> str:
         """The id of a named task."""
@@ -158,13 +160,14 @@ class World:
         """Wait until a named task is in one of these states.
 
         Raises:
-            NotTestableError: it has ended before it was seen in one.
+            NotTestableError: it has ended before it was seen in one: the engine is too fast.
+            LateError: the same, and the harness was late by what a long task takes, or nearly.
         """
         over = {*states, "ended"}
         what = f"task {name} to be {' or '.join(states)}"
         found = self.wait(lambda: (s := self.state(name)) in over and s, what=what, deadline_ms=deadline_ms) or ""
         if found not in states:
-            raise NotTestableError(_too_fast(name))
+            raise self._too_fast(name)
         return found
 
     def _has_ended(self, name: str) -> bool:
@@ -173,6 +176,15 @@ class World:
         except HangError:
             return False
         return isinstance(told, dict) and told.get("state") == "ended"
+
+    def _too_fast(self, name: str) -> NotTestableError | LateError:
+        late_ms, what = self.watches[name].late_ms(), f'the task "{name}" ended before it was seen to run'
+        if late_ms >= LONG_MS / 2:
+            return LateError(f"{what}; the harness was late by {late_ms:.0f} ms")
+        return NotTestableError(
+            f"{what}: for what is asked of running tasks, the engine has to take {LONG_MS} ms or more for as many "
+            "tokens as its context holds"
+        )
 
     # ── streams ──
 
@@ -272,13 +284,6 @@ class World:
         finally:
             self.client.close()
             self.answers.clear()
-
-
-def _too_fast(name: str) -> str:
-    return (
-        f'the task "{name}" ended before it was seen to run: for what is asked of running tasks, the engine has to '
-        f"take {LONG_MS} ms or more for as many tokens as its context holds"
-    )
 
 
 @pytest.fixture
