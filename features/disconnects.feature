@@ -7,12 +7,12 @@ Feature: Disconnects
 
   @disturbs @ORCH-2010
   Scenario Outline: a task whose last reader leaves goes on by default
-    Given a task of 120 tokens that is <when>
+    Given a task of 400 tokens that is <when>
     And a reader of it
     When the reader leaves by <how>
     And the way is free for it
     Then the task ends well
-    And a late reader gets all its 120 tokens
+    And a late reader gets all its 400 tokens
 
     Examples:
       | when    | how   |
@@ -72,14 +72,14 @@ Feature: Disconnects
 
   @disturbs @ORCH-2010 @OC-CORE-1017
   Scenario: a reader that leaves disturbs no other reader
-    Given a running task of 160 tokens
+    Given a running task of 400 tokens
     And two readers of it
     When the first reader leaves by reset
     Then the other reader gets the whole stream
 
   @disturbs @ORCH-2010
   Scenario: a task that wants to be canceled on disconnect lives while one reader stays
-    Given a running task of 160 tokens that wants to be canceled on disconnect
+    Given a running task of 400 tokens that wants to be canceled on disconnect
     And two readers of it
     When the first reader leaves by close
     Then the other reader gets the whole stream
@@ -99,7 +99,7 @@ Feature: Disconnects
 
   @disturbs @OC-CORE-1017
   Scenario: many readers that come and go leave nothing behind
-    Given a running task of 200 tokens
+    Given a running task of 400 tokens
     When 30 readers come and leave at different points
     Then the task ends well
     And the server is idle within 1000 ms

@@ -13,7 +13,7 @@ Feature: Reload
   @OC-POOL-3013
   Scenario: what runs and what waits is finished on the old model first
     Given a server of its own on an engine that takes any model
-    And a running task of 100 tokens
+    And a running task of 400 tokens
     And a reader of it
     When the pool is reloaded to "another-model"
     And a task is submitted

@@ -58,7 +58,7 @@ Feature: Streaming
 
   @disturbs @ORCH-2011
   Scenario: a reader that comes back to a running task goes on where it was
-    Given a running task of 160 tokens
+    Given a running task of 400 tokens
     When its reader leaves after 4 tokens and comes back
     Then both parts together are the whole transcript
 

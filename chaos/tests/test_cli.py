@@ -116,7 +116,7 @@ def test_a_server_that_leaves_a_child_behind_fails_the_run(tmp_path: Path) -> No
 def test_a_failing_run_leaves_a_short_history_that_fails_again(tmp_path: Path) -> None:
     launch = shlex.join(command("writes-no-start-down"))
     arguments = ["--seed", "5", "--workload", "steady", "--engine", "attached", "--fault", "kill-server"]
-    run = [*CHAOS, *arguments, "--duration", "1", "--launch", launch, "--out", str(tmp_path), "--json"]
+    run = [*CHAOS, *arguments, "--blows", "8", "--launch", launch, "--out", str(tmp_path), "--json"]
     done = subprocess.run(run, check=False, capture_output=True, text=True)
 
     assert (1, "fail") == (done.returncode, json.loads(done.stdout)["outcome"]), done.stderr
@@ -136,7 +136,9 @@ def test_an_interrupted_run_leaves_nothing_running(tmp_path: Path, number: signa
     assert run.stdout is not None
     while "faults" not in run.stdout.readline():
         assert run.poll() is None
-    records = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    records = [
+        json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines(True) if line.endswith("\n")
+    ]
     pids = [r["pid"] for r in records if r["kind"] == "life"]
     os.kill(run.pid, number)
 

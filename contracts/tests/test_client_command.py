@@ -47,10 +47,13 @@ def test_a_task_that_waits_shows_its_place_and_when_it_is_expected_to_start(serv
         measured = client.create_task(replace(task_of(), max_tokens=1)).body.task_id
         list(client.stream_task(measured))  # until then nothing is predicted
         running, first, second = (
-            client.create_task(replace(task_of(), max_tokens=400, deadline_ms=600_000)).body.task_id for _ in range(3)
+            client.create_task(replace(task_of(), max_tokens=400, deadline_ms=3_600_000)).body.task_id for _ in range(3)
         )
         with subprocess.Popen(
-            command(server, "task", "hi", "--max-tokens", "1"), stderr=PIPE, stdout=PIPE, text=True
+            command(server, "task", "hi", "--max-tokens", "1", "--deadline-ms", "3600000"),
+            stderr=PIPE,
+            stdout=PIPE,
+            text=True,
         ) as own:
             assert own.stderr is not None
             starts = []

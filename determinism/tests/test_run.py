@@ -57,7 +57,7 @@ def test_equal_stand_ins_give_equal_streams_warm_and_beside_siblings(tmp_path: P
 
     wanted = {**dict.fromkeys((*CHECKS, "warm-cache", "siblings"), Outcome.PASS), "restart": Outcome.NOT_APPLICABLE}
     assert wanted == {check: verdict.outcome for check, verdict in found.items()}
-    assert 2 * len(SOME) == found["replicas"].streams
+    assert 2 * len(SOME) <= found["replicas"].streams  # a copy that came late may have found the same replica free
 
 
 @pytest.mark.req("OC-TEST-7061", "OC-TEST-7068")
@@ -70,10 +70,11 @@ def test_streams_are_decoded_beside_as_many_as_leave_a_slot_for_them(tmp_path: P
 
 
 @pytest.mark.req("OC-TEST-7068", "OC-TEST-7006", "OC-TEST-7009")
-@pytest.mark.parametrize("tokens_max", [1, 12], ids=["before", "meanwhile"])
-def test_beside_siblings_that_end_early_nothing_is_proven(tmp_path: Path, tokens_max: int) -> None:
-    """As long as the judged streams, they end before them; all streams are equal, and none was beside another."""
-    with on_stand_ins(good(tokens_max=tokens_max), good(tokens_max=tokens_max), tmp_path) as bench:
+@pytest.mark.parametrize("tokens", [1, 4], ids=["before", "meanwhile"])
+def test_beside_siblings_that_end_early_nothing_is_proven(tmp_path: Path, tokens: int) -> None:
+    """They end long before the judged streams; all streams are equal, and none was beside another."""
+    short = (range(SIBLING_SEEDS, 2 * SIBLING_SEEDS), tokens)
+    with on_stand_ins(good(short=short), good(short=short), tmp_path) as bench:
         found = verdicts(bench, checks=("replicas", "siblings"))
 
     assert Outcome.PASS is found["replicas"].outcome
@@ -84,7 +85,8 @@ def test_beside_siblings_that_end_early_nothing_is_proven(tmp_path: Path, tokens
 @pytest.mark.req("OC-TEST-7068")
 def test_a_sibling_that_ends_early_is_replaced_by_another(tmp_path: Path) -> None:
     """As a model that happens to end that one's text; the next has another seed."""
-    with on_stand_ins(good(short_seed=SIBLING_SEEDS), good(short_seed=SIBLING_SEEDS), tmp_path) as bench:
+    short = (range(SIBLING_SEEDS, SIBLING_SEEDS + 1), 1)
+    with on_stand_ins(good(short=short), good(short=short), tmp_path) as bench:
         found = verdicts(bench, checks=("replicas", "siblings"))["siblings"]
 
     assert (Outcome.PASS, 7) == (found.outcome, found.streams)

@@ -89,4 +89,4 @@ def _a_task(world: World, when: str, body: dict[str, Any]) -> None:
         every_slot_is_busy(world)
     world.admit("task", body)
     if when == "running":
-        world.wait_state("task", "running")
+        world.wait_state("task", "running", "ended")

@@ -54,7 +54,7 @@ def a_batch_task_that_wishes(world: World) -> None:
     world.notes["lanes"] = ["batch", "interactive"]
     for number, lane in enumerate(world.notes["lanes"]):
         name = f"waiting {number}"
-        world.bodies[name] = body = world.body(priority=lane, seed=number)
+        world.bodies[name] = body = world.long_body(priority=lane)
         world.answers.append(world.client.submit(body, headers=WISHES if lane == "batch" else {}))
         world.open(name)
 

@@ -6,7 +6,7 @@ from pytest_bdd import given, parsers, then, when
 
 from features.steps.hostile import dumped
 from features.steps.variants import variant
-from features.steps.world import END_MS, World
+from features.steps.world import World
 from harness.checks.order import positions_follow_arrival, served_in_order
 from harness.checks.violation import Violation
 from harness.expect import ViolationError, assert_ended_well, assert_ended_with, assert_error, assert_status, require
@@ -139,10 +139,10 @@ def the_same_id_with_another_prompt(world: World) -> None:
 
 @when(parsers.re(r"tasks are submitted as (?P<lanes>(?:batch|interactive)(?:, (?:batch|interactive))*)$"))
 def tasks_are_submitted_as(world: World, lanes: str) -> None:
-    """Each has a reader, so that its start is seen."""
+    """Each has a reader, so that its start is seen, and is long: one starts when the one before was told to end."""
     world.notes["lanes"] = lanes.split(", ")
     for number, lane in enumerate(world.notes["lanes"]):
-        world.admit(f"waiting {number}", world.body(priority=lane, seed=number))
+        world.admit(f"waiting {number}", world.long_body(priority=lane))
         world.open(f"waiting {number}")
 
 
@@ -235,9 +235,12 @@ def nothing_was_enqueued(world: World) -> None:
 def they_are_served_in_order(world: World) -> None:
     lanes = world.notes["lanes"]
     names = [f"waiting {number}" for number in range(len(lanes))]
-    world.client.read_to_end([world.streams[name] for name in names], deadline_ms=END_MS)
-    started = {name: frames[0].at_ms for name in names if (frames := world.stream(name).of("started"))}
-    assert len(names) == len(started), started
+    started: dict[str, float] = {}
+    while len(started) < len(names):
+        found = world.wait(lambda: _first_frames(world, names, "started", started), what="the next start")
+        for name, at_ms in found.items():
+            started[name] = at_ms
+            assert_status(world.client.cancel(world.task_id(name)), 204, req="ORCH-2003")
     require(served_in_order(list(zip(names, lanes, strict=True)), started))
 
 
@@ -290,6 +293,12 @@ def its_answer_tells_its_error(world: World) -> None:
 
 
 # ── parts ──
+
+
+def _first_frames(world: World, names: list[str], event: str, known: dict[str, float]) -> dict[str, float]:
+    """When the first frame of this kind has come, of those tasks that have one and that are not known yet."""
+    new = [name for name in names if name not in known]
+    return {name: frames[0].at_ms for name in new if (frames := world.stream(name).of(event))}
 
 
 def a_task_that_has_ended_with(world: World, changes: dict[str, Any]) -> None:

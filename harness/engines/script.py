@@ -46,8 +46,7 @@ class Script:
         streamed_at: this token differs where the answer is streamed.
         flips: a seed, and the index of the token that this engine alone has another piece for.
         ignores_seed: every seed gives the same text.
-        tokens_max: no answer has more, whatever was asked for.
-        short_seed: the answer to this seed has one token.
+        short: the answers to these seeds have so many tokens at most, whatever was asked for.
         flood_bytes: a frame of this size that never ends, instead of the first token.
     """
 
@@ -68,13 +67,13 @@ class Script:
     streamed_at: int | None = None
     flips: tuple[int, int] | None = None
     ignores_seed: bool = False
-    tokens_max: int | None = None
-    short_seed: int | None = None
+    short: tuple[range, int] = (range(0), 0)
     flood_bytes: int = 0
 
     def tokens(self, seed: int, asked: int) -> int:
         """How many the answer to this seed has, of those asked for."""
-        return min(1 if seed == self.short_seed else asked, asked if self.tokens_max is None else self.tokens_max)
+        seeds, tokens = self.short
+        return min(asked, tokens) if seed in seeds else asked
 
     def pieces(self, prompt: str, seed: int, count: int, around: Around) -> Iterator[str]:
         """The text: it follows from prompt and seed, but for a token that something around the request changes."""

@@ -124,7 +124,7 @@ def is_running(pid: int) -> bool:
     """A process that has ended and that nobody has asked for yet is a zombie, and runs no more."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # between being found and being read, too
         return False
 
 

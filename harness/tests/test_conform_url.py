@@ -88,32 +88,20 @@ BUILDS_ON_RUNNING = (
 
 @pytest.mark.slow
 @pytest.mark.req("OC-TEST-7097")
-@pytest.mark.parametrize(
-    ("token_ms", "checks", "expected"),
-    [
-        pytest.param(
-            0, BUILDS_ON_RUNNING, (Outcome.NOT_TESTABLE, "ended before it was seen to run"), id="ends-at-once"
-        ),
-        pytest.param(
-            0.3, BUILDS_ON_RUNNING[2:3], (Outcome.UNKNOWN, "what it builds on did not last"), id="ends-too-early"
-        ),
-    ],
-)
 def test_a_server_on_an_engine_that_is_too_fast_is_not_said_to_be_wrong(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    token_ms: float,
-    checks: tuple[str, ...],
-    expected: tuple[Outcome, str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     servers = Servers(REFERENCE_SERVER, folder=tmp_path)
     try:
-        target = servers.get(pool_settings({}, {"kind": "mock", "token_ms": token_ms, "prompt_ms": 0}))
+        target = servers.get(pool_settings({}, {"kind": "mock", "token_ms": 0, "prompt_ms": 0}))
         monkeypatch.setenv(TOKEN_ENV, target.token or "")
-        _, gathered = conform(Selection(url=target.url, token_env=TOKEN_ENV, checks=checks, disturb=True, jobs=1))
+        selection = Selection(url=target.url, token_env=TOKEN_ENV, checks=BUILDS_ON_RUNNING, disturb=True, jobs=1)
+        _, gathered = conform(selection)
     finally:
         servers.stop()
 
-    outcome, told = expected
-    assert dict.fromkeys(checks, outcome) == gathered.result.checks
-    assert [] == [entry.message for entry in gathered.result.finished if told not in entry.message]
+    assert BUILDS_ON_RUNNING == tuple(gathered.result.checks)
+    for entry in gathered.result.finished:
+        assert "ended before it was seen to run" in entry.message, entry
+        by_our_fault = "the harness was late by" in entry.message
+        assert entry.outcome is (Outcome.UNKNOWN if by_our_fault else Outcome.NOT_TESTABLE), entry

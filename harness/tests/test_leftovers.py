@@ -58,8 +58,9 @@ def start() -> Iterator[Starter]:
 def test_who_has_started_a_moment_ago_is_found(start: Starter) -> None:
     """A process is told to run before its environment can be read: in about a third of these."""
     for number in range(30):
-        started = start(f"own-{number}", SLEEP_S)
-        assert [started.pid] == [one.pid for one in leftovers.end(f"own-{number}")], number
+        mark = leftovers.new_mark()
+        started = start(mark, SLEEP_S)
+        assert [started.pid] == [one.pid for one in leftovers.end(mark)], number
 
 
 @pytest.mark.req("OC-TEST-7046")
@@ -86,20 +87,22 @@ def test_a_program_that_has_no_arguments_yet_is_looked_at_again_but_not_for_ever
 
 @pytest.mark.req("OC-TEST-7046")
 def test_whoever_carries_the_mark_is_ended_and_told_and_nobody_else(start: Starter) -> None:
-    own, of_another_run, similar = start("outer own", SLEEP_S), start("other", SLEEP_S), start("owner", SLEEP_S)
+    mark, other = leftovers.new_mark(), leftovers.new_mark()
+    own, of_another_run, similar = start(f"outer {mark}", SLEEP_S), start(other, SLEEP_S), start(f"{mark}er", SLEEP_S)
 
     expected = leftovers.LeftBehind(own.pid, f"{SLEEP} {SLEEP_S}", "a.py::test (call)")
-    assert [expected] == leftovers.end("own")
+    assert [expected] == leftovers.end(mark)
     assert -9 == own.wait(timeout=5)
     assert [None, None] == [of_another_run.poll(), similar.poll()]
-    assert [] == leftovers.end("own")
+    assert [] == leftovers.end(mark)
 
 
 @pytest.mark.req("OC-TEST-7046")
 def test_what_is_about_to_end_may(start: Starter) -> None:
-    ending = start("own", "0.3")
+    mark = leftovers.new_mark()
+    ending = start(mark, "0.3")
 
-    assert [] == leftovers.end("own", leave_s=30)
+    assert [] == leftovers.end(mark, leave_s=30)
     assert 0 == ending.wait(timeout=5)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.process import DidNotStartError, Process
+from harness.tests.test_cli import is_running
 
 READY = "print('ready', flush=True)\n"
 WAIT = "import signal; signal.pause()\n"
@@ -18,11 +19,6 @@ def started(code: str, folder: Path) -> Process:
     process = Process([sys.executable, "-c", code], folder=folder)
     process.wait_ready(lambda: process.stdout.read_text() != "", deadline_ms=10_000)
     return process
-
-
-def is_running(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_a_process_that_is_told_to_stop_ends_with_its_own_code(tmp_path: Path) -> None:

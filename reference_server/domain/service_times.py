@@ -27,6 +27,8 @@ class ServiceTimes:
         token_ms: per token after the first.
         fill: the share of `max_tokens` that answers really use, 0 … 1.
         spread: mean absolute error of the predicted service times, as a share of them, ≥ 0.
+        measured: how many were taken in, guesses among them.
+        is_guess: there were guesses only.
     """
 
     first_token_ms: float = 0.0
@@ -34,23 +36,29 @@ class ServiceTimes:
     fill: float = 1.0
     spread: float = 0.25
     measured: int = 0
+    is_guess: bool = False
 
-    def observe(self, *, first_token_ms: int, decode_ms: int, tokens_out: int, max_tokens: int) -> None:
+    def observe(
+        self, *, first_token_ms: int, decode_ms: int, tokens_out: int, max_tokens: int, is_guess: bool = False
+    ) -> None:
         """Take in one task that ended well.
 
         Args:
             decode_ms: from dispatch to the end, ≥ `first_token_ms`.
+            is_guess: it was no task but a few tokens, as of a self-test: the first task takes the place of such.
         """
         if tokens_out < 1:
             return
         token_ms = (decode_ms - first_token_ms) / max(1, tokens_out - 1) if tokens_out > 1 else self.token_ms
         predicted = self.service_ms(tokens_out)
-        if self.measured and predicted > 0:
+        is_first = self.measured == 0 or (self.is_guess and not is_guess)
+        if not is_first and predicted > 0:
             self.spread += WEIGHT * (abs(decode_ms - predicted) / predicted - self.spread)
-        weight = WEIGHT if self.measured else 1.0
+        weight = 1.0 if is_first else WEIGHT
         self.first_token_ms += weight * (first_token_ms - self.first_token_ms)
         self.token_ms += weight * (token_ms - self.token_ms)
         self.fill += WEIGHT * (min(1.0, tokens_out / max_tokens) - self.fill)
+        self.is_guess = is_guess and (self.is_guess or self.measured == 0)
         self.measured += 1
 
     def service_ms(self, tokens: float) -> float:

@@ -17,6 +17,7 @@ from reference_server.domain.faults import Fault, kind_of
 
 LINES_KEPT = 200  # of its output, for `last_error`
 LINE_BYTES_MAX = 4096
+LAST_LINES_S = 0.2  # for what it has said before its end to be read; less than the keeper waits for its last words
 PR_SET_PDEATHSIG = 1  # prctl(2): the kernel's signal to a child whose parent has died
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -82,8 +83,10 @@ class EngineProcess:
 
     async def exited(self) -> Fault:
         """Wait for its end, and say how it came: what its output tells, status or signal, and its last line."""
-        await asyncio.wait({self._reading})  # not awaited itself: whoever stops waiting must not end the reading
         code = await self._process.wait()
+        # Not awaited itself: whoever stops waiting must not end the reading. And not for ever: what the engine has
+        # started may outlive it, and holds its output open.
+        await asyncio.wait({self._reading}, timeout=LAST_LINES_S)
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         last = self.lines[-1] if self.lines else "no output"
         kind = kind_of(self.lines) or (

@@ -36,13 +36,17 @@ async def pass_self_test(engine: Engine, task_id: str, facts: ReplicaFacts, time
     """
     if "completion" not in facts.workloads:
         taken_ms = await answer_at_once(engine, facts)
-        times.observe(first_token_ms=taken_ms, decode_ms=taken_ms, tokens_out=1, max_tokens=1)
+        times.observe(first_token_ms=taken_ms, decode_ms=taken_ms, tokens_out=1, max_tokens=1, is_guess=True)
         return f"{' and '.join(facts.workloads)} in {taken_ms} ms"
     first_token_ms, decode_ms, tokens_out = await decode(engine, task_id)
     if tokens_out < 1:
         raise SelfTestError("the engine decoded no token")
     times.observe(
-        first_token_ms=first_token_ms, decode_ms=decode_ms, tokens_out=tokens_out, max_tokens=max(1, tokens_out)
+        first_token_ms=first_token_ms,
+        decode_ms=decode_ms,
+        tokens_out=tokens_out,
+        max_tokens=max(1, tokens_out),
+        is_guess=True,
     )
     cancel_ms = await _break_off(engine, f"{task_id}-cancel", min(CANCEL_TOKENS, facts.ctx_max - CTX_SPARE))
     return f"{tokens_out} tokens in {decode_ms} ms, a decode broken off in {cancel_ms} ms"

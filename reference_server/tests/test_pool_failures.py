@@ -40,16 +40,18 @@ def refusal(url: str) -> tuple[int, dict[str, Any]]:
 
 @pytest.mark.req("OC-POOL-3002", "OC-POOL-3003", "OC-POOL-3013", "ORCH-3003")
 @pytest.mark.parametrize(
-    ("program", "says"),
+    ("program", "limit", "says"),
     [
-        ("echo 'unable to open model'; exit 1", "unable to open model"),
-        ("exec sleep 60", "not ready in time"),
-        ("kill -9 $$", "SIGKILL"),
+        ("echo 'unable to open model'; exit 1", {}, "unable to open model"),
+        ("exec sleep 60", {"start_timeout_ms": 400}, "not ready in time"),
+        ("kill -9 $$", {}, "SIGKILL"),
     ],
     ids=["ends", "never ready", "killed"],
 )
-def test_stand_in_a_preload_that_fails_is_said_and_takes_no_work(tmp_path: Path, program: str, says: str) -> None:
-    with pool_of(tmp_path, program, start_timeout_ms=400) as (_, url):
+def test_stand_in_a_preload_that_fails_is_said_and_takes_no_work(
+    tmp_path: Path, program: str, limit: dict[str, int], says: str
+) -> None:
+    with pool_of(tmp_path, program, **limit) as (_, url):
         shown = health(url)
         status, envelope = refusal(url)
 

@@ -75,7 +75,7 @@ def task(**changes: object) -> dict[str, object]:
         "ctx": 1024,
         "priority": "interactive",
         "max_tokens": 4,
-        "deadline_ms": 30_000,
+        "deadline_ms": 3_600_000,
         "prompt": PLANTED,
     }
     return body | changes
@@ -259,10 +259,13 @@ def test_a_taken_port_is_a_clear_error() -> None:
 @pytest.mark.req("OC-POOL-3041", "OC-POOL-3042")
 def test_what_a_stand_in_engine_of_a_killed_server_left_behind_is_ended_at_the_next_start(tmp_path: Path) -> None:
     engine, model, left = tmp_path / "llama-server", tmp_path / "m.gguf", tmp_path / "left"
-    engine.write_text(f"#!/bin/sh\nsetsid sleep 300 & echo $! > {left}.tmp; mv {left}.tmp {left}; wait\n")
+    orphaned = f"echo $$ > {left}.tmp; mv {left}.tmp {left}; exec sleep 300"
+    engine.write_text(
+        f"#!/bin/sh\nsetsid sh -c '{orphaned}' >{os.devnull} 2>&1 &\nuntil [ -e {left} ]; do sleep 0.01; done\nexit 1\n"
+    )
     engine.chmod(0o755)
     model.write_bytes(b"GGUF")
-    replica = {"kind": "supervised", "binary": str(engine), "model_file": str(model), "start_timeout_ms": 300}
+    replica = {"kind": "supervised", "binary": str(engine), "model_file": str(model)}
     file = tmp_path / "c.yaml"
     file.write_text(json.dumps({"experimental_cpu": True, "pools": [{"replicas": [replica]}]}))
     with server("--config", str(file)):

@@ -34,11 +34,11 @@ def stream_of(engine: StandIn, body: dict[str, object], *, read_s: float = 5.0) 
     return httpx.post(engine.url + engine.wire.stream_paths[0], json=body, timeout=read_s)
 
 
-def until(expected: type[httpx.HTTPError], engine: StandIn, body: dict[str, object]) -> bytes:
+def until(expected: type[httpx.HTTPError], engine: StandIn, body: dict[str, object], *, read_s: float = 5.0) -> bytes:
     """What comes of a stream before it fails, which it must."""
     received = bytearray()
     path = engine.url + engine.wire.stream_paths[0]
-    limit = httpx.Timeout(5.0, read=0.3)
+    limit = httpx.Timeout(5.0, read=read_s)
     with httpx.stream("POST", path, json=body, timeout=limit) as answer, pytest.raises(expected):
         collections.deque(map(received.extend, answer.iter_raw()), maxlen=0)
     return bytes(received)
@@ -135,7 +135,7 @@ def test_stand_in_a_cut_closes_after_exactly_so_many_bytes(wire: WireFormat, bod
 @every_format
 def test_stand_in_a_stall_sends_nothing_more_and_stays_open(wire: WireFormat, body: dict[str, object]) -> None:
     with stand_in(wire, Script(stall_at=1)) as engine:
-        received = until(httpx.ReadTimeout, engine, body)
+        received = until(httpx.ReadTimeout, engine, body, read_s=1.0)
 
     assert 1 == received.count(b"\n\n")
 

@@ -7,21 +7,30 @@ from harness.saboteur.message import Answer, Frame, Request
 
 TASKS = "POST /v1/tasks"
 SHED = "service-level"  # the policy label of load that is shed
-SWAP_MS = 400.0  # longer than the tasks of a test take
+OTHER_LANE = {"interactive": "batch", "batch": "interactive"}
 
 
-@frames("OC-CORE-1003", "OC-CORE-1004", "ORCH-3004")
-def fifo_swap(frame: Frame, stream: Stream) -> Iterator[Frame]:
-    """The task that came first is served after those that came later."""
-    is_first = frame.event == "started" and not stream.wire.count("started")
-    yield Frame(frame.event, frame.data, frame.id, frame.comment, SWAP_MS) if is_first else frame
+@exchanges("OC-CORE-1003", "OC-CORE-1004", "ORCH-3004", at=TASKS)
+def fifo_swap(request: Request, wire: Wire) -> Exchange:
+    """An interactive task that comes right after a batch task is served after those that come later."""
+    priority = (request.json or {}).get("priority")
+    if priority == "interactive" and wire.memory.get("before") == "batch":
+        _in_lane(request, "batch")
+    wire.memory["before"] = priority
+    yield None
 
 
-@frames("OC-CORE-1004", "ORCH-3000")
-def interactive_waits_for_batch(frame: Frame, stream: Stream) -> Iterator[Frame]:
-    """Interactive tasks are served after the batch tasks that waited before them."""
-    early = frame.event == "started" and stream.wire.count("started") < 3
-    yield Frame(frame.event, frame.data, frame.id, frame.comment, 2 * SWAP_MS) if early else frame
+@exchanges("OC-CORE-1004", "ORCH-3000", at=TASKS)
+def interactive_waits_for_batch(request: Request, wire: Wire) -> Exchange:
+    """Interactive tasks are served after the batch tasks."""
+    priority = (request.json or {}).get("priority")
+    if isinstance(priority, str) and priority in OTHER_LANE:
+        _in_lane(request, OTHER_LANE[priority])
+    yield None
+
+
+def _in_lane(request: Request, priority: str) -> None:
+    request.json = {**request.json, "priority": priority}
 
 
 @exchanges("OC-CORE-1004", "ORCH-3004", at=TASKS)

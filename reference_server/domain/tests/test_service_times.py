@@ -22,6 +22,33 @@ def test_before_the_first_measurement_nothing_is_predicted() -> None:
     assert 0 == ServiceTimes().wait_ms(tasks_ahead=5, tokens_ahead=500, tokens_running=[100], slots=1)
 
 
+@pytest.mark.req("OC-CORE-1042", "OC-CORE-1047")
+def test_the_first_task_takes_the_place_of_what_self_tests_have_guessed() -> None:
+    """A starved machine, or an engine that is cold: a few tokens took a hundred times as long as those of a task."""
+    times = ServiceTimes()
+    for _ in range(2):  # a replica each
+        times.observe(first_token_ms=5_000, decode_ms=9_000, tokens_out=5, max_tokens=5, is_guess=True)
+    guessed = times.service_ms(100), times.spread
+    times.observe(first_token_ms=100, decode_ms=1_090, tokens_out=100, max_tokens=100)
+
+    assert 105_000 == guessed[0]
+    assert 1_090 == pytest.approx(times.service_ms(99))
+    assert guessed[1] == times.spread
+    assert (3, False) == (times.measured, times.is_guess)
+
+
+@pytest.mark.req("OC-CORE-1042", "OC-CORE-1047")
+def test_a_self_test_after_the_first_task_counts_as_one_of_many() -> None:
+    """Of a replica that came up again."""
+    times = measured()
+    times.observe(first_token_ms=5_000, decode_ms=9_000, tokens_out=5, max_tokens=5, is_guess=True)
+    once = times.first_token_ms
+    times.observe(first_token_ms=100, decode_ms=1_090, tokens_out=100, max_tokens=100)
+
+    assert 100 + 0.2 * 4_900 == pytest.approx(once)
+    assert 100 + 0.8 * 0.2 * 4_900 == pytest.approx(times.first_token_ms)
+
+
 @pytest.mark.req("OC-CORE-1042")
 def test_the_wait_is_the_work_ahead_over_the_slots() -> None:
     wait = measured().wait_ms(tasks_ahead=2, tokens_ahead=200, tokens_running=[50, 100], slots=2)

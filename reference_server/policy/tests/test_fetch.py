@@ -61,7 +61,7 @@ def tool(
 ) -> Iterator[Far]:
     names = Names(list_example=["127.0.0.1"], other_example=["127.0.0.1"], inner_test=["127.0.0.1"])
     with far_end() as end, gateway_under(rules, names, ask=ask) as (gateway, decided):
-        allowed = FetchRules(**{"allow": ("list.example", "inner.test"), **changes})  # type: ignore[arg-type]
+        allowed = FetchRules(**{"allow": ("list.example", "inner.test"), "timeout_ms": 30_000, **changes})  # type: ignore[arg-type]
         made = FetchTool(
             allowed,
             admit=gateway.admit,

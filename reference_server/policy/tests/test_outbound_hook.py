@@ -168,7 +168,7 @@ def test_a_server_whose_plugin_refuses_a_fetch_has_an_unready_pool_and_lives_on(
         replica = {"kind": "supervised", "binary": sys.executable}
         model = {"digest": "sha256:" + hashlib.sha256(b"").hexdigest()}
         pool = {"model_ref": url, "model": model, "replicas": [replica]}
-        plugin = {"id": "stay", "file": str(wasm if isinstance(wasm, Path) else tmp_path / "p.wasm")}
+        plugin = {"id": "stay", "file": str(wasm if isinstance(wasm, Path) else tmp_path / "p.wasm"), "wall_ms": 30_000}
         outbound = {"schemes": ["http"], "private": ["127.0.0.1"]}
         whole = {"pools": [pool], "plugins": [plugin | {"hooks": ["outbound"]}], "outbound": outbound}
         config.write_text(json.dumps(whole | {"experimental_cpu": True}))
@@ -189,7 +189,7 @@ def test_a_server_whose_plugin_refuses_a_fetch_has_an_unready_pool_and_lives_on(
 @pytest.mark.req("OC-POLICY-4046")
 def test_the_command_line_asks_the_plugins_of_its_configuration(tmp_path: Path) -> None:
     config = tmp_path / "c.yaml"
-    plugin = {"id": "stay", "file": str(EXAMPLES / "pack_and_stay.wasm"), "hooks": ["outbound"]}
+    plugin = {"id": "stay", "file": str(EXAMPLES / "pack_and_stay.wasm"), "hooks": ["outbound"], "wall_ms": 30_000}
     config.write_text(json.dumps({"plugins": [plugin]}))
     command = [sys.executable, "-m", "reference_server", "models", "--config", str(config), "fetch"]
     environment = {**without_token(), "LLAMA_ORCH_CACHE_DIR": str(tmp_path / "cache")}

@@ -59,7 +59,13 @@ def fetching(
     code.write_text(f'#define LIST "http://127.0.0.1:{far.port}/list"\n{source}')
     built(code, folder)
     rules = {"allow": [f"127.0.0.1:{far.port}"]} if fetch is None else fetch
-    plugin = {"id": "watch", "file": str(folder / "p.wasm"), "hooks": list(hooks), "fetch": rules}
+    plugin = {
+        "id": "watch",
+        "file": str(folder / "p.wasm"),
+        "hooks": list(hooks),
+        "fetch": {"timeout_ms": 30_000, **rules},
+        "wall_ms": 30_000,
+    }
     mocks = [{"kind": "mock", "slots": 2, "token_ms": 5}] * 2
     way_out = {"schemes": ["http"], "private": ["127.0.0.1"], **(outbound or {})}
     config = folder / "c.yaml"

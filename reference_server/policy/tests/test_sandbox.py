@@ -58,7 +58,7 @@ BABBLES = f"(i64.const {(64 << 32) | 7})"  # the beginning of an answer
     ("decide", "bounds", "says"),
     [
         pytest.param(LOOP, TIGHT, "out of fuel", id="loops"),
-        pytest.param(LOOP, Bounds(fuel=10**15, wall_ms=50), "out of time", id="loops-with-fuel"),
+        pytest.param(LOOP, Bounds(fuel=10**15, wall_ms=500), "out of time", id="loops-with-fuel"),
         pytest.param("unreachable", TIGHT, "trapped", id="traps"),
         pytest.param("(i64.load (i32.const 0x7fffffff))", TIGHT, "memory out of bounds", id="reads-outside"),
         pytest.param(
@@ -81,7 +81,7 @@ def test_what_breaks_a_bound_costs_one_call(decide: str, bounds: Bounds, says: s
             plugin.decide(b"{}")
         assert time.monotonic() - began < 10
 
-    assert ANSWER.encode() == Plugin(module(), bounds).decide(b"{}")
+    assert ANSWER.encode() == Plugin(module(), TIGHT).decide(b"{}")
 
 
 @pytest.mark.req("OC-POLICY-4002")

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -15,7 +16,7 @@ from reference_server.domain.errors import RefusedError
 from reference_server.domain.task import Task, TaskRequest
 from reference_server.domain.tests.builders import core as make_core
 from reference_server.domain.tests.builders import pool as make_pool
-from reference_server.domain.tests.builders import request
+from reference_server.domain.tests.builders import request as make_request
 from reference_server.engines.base import (
     Completion,
     Engine,
@@ -37,6 +38,10 @@ from reference_server.runtime.readers import Readers
 from reference_server.runtime.replica_keeper import ReplicaKeeper
 
 SLOW = MockEngine(slots=1, token_ms=5, prompt_ms=0)
+
+request = partial(
+    make_request, deadline_ms=3_600_000
+)  # the pace that a starved self-test measures refuses none of them
 
 
 async def at_once() -> bool:
