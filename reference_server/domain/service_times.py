@@ -45,20 +45,21 @@ class ServiceTimes:
 
         Args:
             decode_ms: from dispatch to the end, ≥ `first_token_ms`.
-            is_guess: it was no task but a few tokens, as of a self-test: the first task takes the place of such.
+            is_guess: it was no task but a few tokens, as of a self-test: counts until the first task takes its place.
         """
-        if tokens_out < 1:
+        knows_tasks = self.measured > 0 and not self.is_guess
+        if tokens_out < 1 or (is_guess and knows_tasks):
             return
         token_ms = (decode_ms - first_token_ms) / max(1, tokens_out - 1) if tokens_out > 1 else self.token_ms
         predicted = self.service_ms(tokens_out)
-        is_first = self.measured == 0 or (self.is_guess and not is_guess)
+        is_first = self.measured == 0 or (not is_guess and not knows_tasks)
         if not is_first and predicted > 0:
             self.spread += WEIGHT * (abs(decode_ms - predicted) / predicted - self.spread)
         weight = 1.0 if is_first else WEIGHT
         self.first_token_ms += weight * (first_token_ms - self.first_token_ms)
         self.token_ms += weight * (token_ms - self.token_ms)
         self.fill += WEIGHT * (min(1.0, tokens_out / max_tokens) - self.fill)
-        self.is_guess = is_guess and (self.is_guess or self.measured == 0)
+        self.is_guess = is_guess
         self.measured += 1
 
     def service_ms(self, tokens: float) -> float:
