@@ -21,7 +21,7 @@ from harness.outcome import Outcome
 SUITE = ("-m", "not real_engine and not real_part")
 EXIT_PASS, EXIT_FAIL, EXIT_COULD_NOT_RUN = 0, 1, 3
 JUDGED = frozenset({0, 1})  # pytest's own exit codes: all passed, some failed
-FAILED = frozenset({Outcome.FAIL, Outcome.HANG, Outcome.NOT_TESTABLE})
+FAILED = frozenset(outcome for outcome in Outcome if outcome.is_failure)
 ABSENT = "ABSENT"
 TOLD_LINES = 30  # of a run that came to grief
 SHOWN = 4_000  # characters of the first and of the last part of a failure

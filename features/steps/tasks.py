@@ -237,7 +237,7 @@ def they_are_served_in_order(world: World) -> None:
     names = [f"waiting {number}" for number in range(len(lanes))]
     started: dict[str, float] = {}
     while len(started) < len(names):
-        found = world.wait(lambda: _first_frames(world, names, "started", started), what="the next start")
+        found = world.wait(lambda: _new_starts(world, names, started), what="the next start")
         for name, at_ms in found.items():
             started[name] = at_ms
             assert_status(world.client.cancel(world.task_id(name)), 204, req="ORCH-2003")
@@ -295,10 +295,10 @@ def its_answer_tells_its_error(world: World) -> None:
 # ── parts ──
 
 
-def _first_frames(world: World, names: list[str], event: str, known: dict[str, float]) -> dict[str, float]:
-    """When the first frame of this kind has come, of those tasks that have one and that are not known yet."""
+def _new_starts(world: World, names: list[str], known: dict[str, float]) -> dict[str, float]:
+    """When `started` has come, of those tasks that have started and are not known yet."""
     new = [name for name in names if name not in known]
-    return {name: frames[0].at_ms for name in new if (frames := world.stream(name).of(event))}
+    return {name: frames[0].at_ms for name in new if (frames := world.stream(name).of("started"))}
 
 
 def a_task_that_has_ended_with(world: World, changes: dict[str, Any]) -> None:

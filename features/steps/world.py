@@ -146,8 +146,7 @@ class World:
         Raises:
             NotTestableError: the engine is too fast for what is asked of a task that takes its time.
         """
-        watch = self.watches[name]
-        if watch.elapsed_ms - watch.late_ms() < LONG_MS and self.state(name) == "ended":
+        if not self.watches[name].is_over(LONG_MS) and self.state(name) == "ended":
             raise self._too_fast(name)
 
     def task_id(self, name: str) -> str:
@@ -185,8 +184,8 @@ class World:
             return False
         if not isinstance(told, dict) or told.get("state") != "ended":
             return False
-        watch, has_all = self.watches[name], told.get("tokens_out") == self.bodies[name]["max_tokens"]
-        return has_all and watch.elapsed_ms - watch.late_ms() < SOON_MS
+        has_all = told.get("tokens_out") == self.bodies[name]["max_tokens"]
+        return has_all and not self.watches[name].is_over(SOON_MS)
 
     def _too_fast(self, name: str) -> NotTestableError | LateError:
         late_ms, what = self.watches[name].late_ms(), f'the task "{name}" ended before it was seen to run'

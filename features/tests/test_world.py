@@ -10,13 +10,27 @@ from features.steps.disconnects import a_task_to_cancel
 from features.steps.tasks import a_long_task_with_a_deadline, a_running_task, every_slot_is_busy
 from features.steps.world import PROMPT_TOKENS, World
 from harness.history import History
-from harness.outcome import LateError, NotTestableError
+from harness.lateness import Stopwatch
+from harness.outcome import HangError, LateError, NotTestableError
 from harness.service import Service
 
 SERVICE = Service(engine="vllm", model_ref="default", ctx_max=512, slots=1, pool_id="default", features={})
-
-
 TOKENS = SERVICE.ctx_max - PROMPT_TOKENS  # of a long task
+
+
+class Stopped(Stopwatch):
+    """One that shows these times for ever."""
+
+    def __init__(self, elapsed_ms: float, late_ms: float) -> None:
+        super().__init__()
+        self._shown = elapsed_ms, late_ms
+
+    @property
+    def elapsed_ms(self) -> float:
+        return self._shown[0]
+
+    def late_ms(self) -> float:
+        return self._shown[1]
 
 
 class Server:
@@ -32,7 +46,9 @@ class Server:
         return SimpleNamespace(status=200, json={"state": self.state, "tokens_out": self.tokens})
 
     def wait_until(self, condition: Callable[[], object], **_: Any) -> object:
-        return condition()
+        if value := condition():
+            return value
+        raise HangError("it did not come")
 
 
 def world(server: Server) -> World:
@@ -51,7 +67,7 @@ def submitted(*, elapsed_ms: float, late_ms: float, server: Server | None = None
     """One that has submitted a long task so long ago, and was late by so much of it."""
     made = world(server or Server("ended"))
     made.bodies["task"] = made.long_body()
-    made.watches["task"] = cast("Any", SimpleNamespace(elapsed_ms=elapsed_ms, late_ms=lambda: late_ms))
+    made.watches["task"] = Stopped(elapsed_ms, late_ms)
     return made
 
 

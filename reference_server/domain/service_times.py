@@ -47,12 +47,11 @@ class ServiceTimes:
             decode_ms: from dispatch to the end, ≥ `first_token_ms`.
             is_guess: it was no task but a few tokens, as of a self-test: counts until the first task takes its place.
         """
-        knows_tasks = self.measured > 0 and not self.is_guess
-        if tokens_out < 1 or (is_guess and knows_tasks):
+        if tokens_out < 1 or (is_guess and self.measured and not self.is_guess):
             return
         token_ms = (decode_ms - first_token_ms) / max(1, tokens_out - 1) if tokens_out > 1 else self.token_ms
         predicted = self.service_ms(tokens_out)
-        is_first = self.measured == 0 or (not is_guess and not knows_tasks)
+        is_first = self.measured == 0 or (self.is_guess and not is_guess)
         if not is_first and predicted > 0:
             self.spread += WEIGHT * (abs(decode_ms - predicted) / predicted - self.spread)
         weight = 1.0 if is_first else WEIGHT
